@@ -1,0 +1,68 @@
+import { randomFillSync } from 'node:crypto';
+import { validate as isUuid } from 'uuid';
+import type { Bucket } from './bucket.ts';
+import type { Instant } from './time.ts';
+
+/** A UUID version 7: 48 bits of `placed_at` in milliseconds, 12 bits of bucket in rand_a, 62 random bits. Lower case. */
+export type OrderId = string & { readonly __brand: 'OrderId' };
+
+const lastTimestampMs = 2 ** 48 - 1;
+
+/** Fills a buffer with random bytes; replaceable in tests. */
+export type RandomBytes = (target: Uint8Array) => void;
+
+// One call of the operating system's generator serves 512 ids: a call each costs more than the rest of the id.
+const pool = new Uint8Array(8 * 512);
+let poolUsed = pool.length;
+const pooledRandomBytes: RandomBytes = (target) => {
+  if (poolUsed + target.length > pool.length) {
+    randomFillSync(pool);
+    poolUsed = 0;
+  }
+  target.set(pool.subarray(poolUsed, poolUsed + target.length));
+  pool.fill(0, poolUsed, poolUsed + target.length);
+  poolUsed += target.length;
+};
+
+const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const hexOf = (byte: number | undefined): string => hexPairs[byte ?? 0] ?? '00';
+
+function uuidFrom(timestampMs: number, bucket: number, tail: Uint8Array): OrderId {
+  const time = timestampMs.toString(16).padStart(12, '0');
+  const randA = bucket.toString(16).padStart(3, '0');
+  const variant = hexOf(((tail[0] ?? 0) & 0x3f) | 0x80);
+  let node = '';
+  for (let i = 2; i < 8; i++) node += hexOf(tail[i]);
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${randA}-${variant}${hexOf(tail[1])}-${node}` as OrderId;
+}
+
+/**
+ * Makes an order id from which its time and its bucket can be read back.
+ * @throws RangeError outside 1970-01-01 .. 10889-08-02, the range of the 48 time bits.
+ */
+export function newOrderId(placedAt: Instant, bucket: Bucket, random: RandomBytes = pooledRandomBytes): OrderId {
+  if (!Number.isInteger(placedAt) || placedAt < 0 || placedAt > lastTimestampMs) {
+    throw new RangeError(`${placedAt} ms does not fit the 48 time bits of an id.`);
+  }
+  const tail = new Uint8Array(8);
+  random(tail);
+  return uuidFrom(placedAt, bucket, tail);
+}
+
+/** The lowest id any order placed at or after this instant can have: the bound of a time range, a partition or a cursor. */
+export function lowestIdAt(at: Instant): OrderId {
+  const clamped = Math.min(Math.max(at, 0), lastTimestampMs);
+  const time = clamped.toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}-0000-0000-000000000000` as OrderId;
+}
+
+/** The bucket written into the id. */
+export const bucketOfId = (id: OrderId): Bucket => Number.parseInt(id.slice(15, 18), 16) as Bucket;
+
+/** `placed_at` in milliseconds, read from the id. */
+export const timeOfId = (id: OrderId): Instant => Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) as Instant;
+
+/** The text as an order id in lower case, or null when it is not a version 7 UUID. */
+export function parseOrderId(text: string): OrderId | null {
+  return isUuid(text) && text[14] === '7' ? (text.toLowerCase() as OrderId) : null;
+}

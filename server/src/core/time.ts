@@ -1,0 +1,76 @@
+/** A moment: whole milliseconds since 1970-01-01T00:00:00Z. Stored as timestamptz(3). */
+export type Instant = number & { readonly __brand: 'Instant' };
+
+/** Tells the time; a test gives its own. */
+export type Clock = { now(): Instant };
+export const systemClock: Clock = { now: () => Date.now() as Instant };
+
+export const secondMs = 1_000;
+export const minuteMs = 60 * secondMs;
+export const dayMs = 24 * 60 * minuteMs;
+
+// RFC 3339: a date, 'T' (or a space, section 5.6 note), a time with optional fraction, and a zone that is not optional.
+const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
+
+const daysInMonth = (year: number, month: number): number =>
+  new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate();
+
+/**
+ * Parses an RFC 3339 instant with a zone. Finer fractions are **truncated** to milliseconds: rounding could move an instant
+ * over midnight. A leap second (:60) is read as the last millisecond of its minute.
+ * @returns null when the text is not such an instant or its date does not exist.
+ */
+export function parseInstant(text: string): Instant | null {
+  const match = rfc3339.exec(text);
+  if (match === null) return null;
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  if (month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) return null;
+  if (hour > 23 || minute > 59 || second > 60) return null;
+  const leap = second === 60;
+  const fractionMs = leap ? 999 : Number((match[7] ?? '').slice(0, 3).padEnd(3, '0'));
+  const offset = offsetMs(match[8], match[9], match[10]);
+  if (offset === null) return null;
+  const utc = new Date(0);
+  utc.setUTCFullYear(year, month - 1, day);
+  utc.setUTCHours(hour, minute, leap ? 59 : second, fractionMs);
+  return (utc.getTime() - offset) as Instant;
+}
+
+function offsetMs(sign: string | undefined, hours: string | undefined, minutes: string | undefined): number | null {
+  if (sign === undefined) return 0;
+  const h = Number(hours);
+  const m = Number(minutes);
+  if (h > 23 || m > 59) return null;
+  return (sign === '-' ? -1 : 1) * (h * 60 + m) * minuteMs;
+}
+
+/** RFC 3339 in UTC with milliseconds: `2025-06-30T12:30:00.000Z`. */
+export const formatInstant = (at: Instant): string => new Date(at).toISOString();
+
+/** A calendar month in UTC, counted from year 0: `year * 12 + (month - 1)`. */
+export type Month = number & { readonly __brand: 'Month' };
+
+export function monthOf(at: Instant): Month {
+  const date = new Date(at);
+  return (date.getUTCFullYear() * 12 + date.getUTCMonth()) as Month;
+}
+
+/** The first instant of the month, UTC. */
+export const startOfMonth = (month: Month): Instant => Date.UTC(Math.floor(month / 12), month % 12, 1) as Instant;
+
+/** `2025_06`: the form used in partition names. */
+export const monthName = (month: Month): string =>
+  `${String(Math.floor(month / 12)).padStart(4, '0')}_${String((month % 12) + 1).padStart(2, '0')}`;
+
+/** The month of a partition name's `2025_06`, or null. */
+export function parseMonthName(text: string): Month | null {
+  const match = /^(\d{4})_(0[1-9]|1[0-2])$/.exec(text);
+  return match === null ? null : ((Number(match[1]) * 12 + Number(match[2]) - 1) as Month);
+}

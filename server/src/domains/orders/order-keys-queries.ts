@@ -1,0 +1,52 @@
+import type { Bucket } from '../../core/bucket.ts';
+import type { OrderId } from '../../core/ids.ts';
+import { statement } from '../../storage/sql.ts';
+import type { OrderKeyKind, PlacedKey } from './order.ts';
+import { transpose } from './orders-queries.ts';
+
+export interface OrderKeyInsert extends PlacedKey {
+  readonly orderId: OrderId;
+  readonly contentHash: Buffer;
+}
+
+/** Values of one row in the order of `copyOrderKeys`; a bytea is `\x…` in text. */
+export const keyValues = (row: OrderKeyInsert): (string | number)[] => [
+  row.bucket,
+  row.customerId,
+  row.kind,
+  row.key,
+  row.orderId,
+  `\\x${row.contentHash.toString('hex')}`,
+];
+
+export const copyOrderKeys = 'copy order_keys (bucket, customer_id, kind, key, order_id, content_hash) from stdin';
+
+/** Claims keys; returns the order ids whose keys were free. Never trust the row count (Citus). */
+export const insertOrderKeys = statement<{ orderId: OrderId }, [readonly OrderKeyInsert[]]>(
+  'insert_order_keys',
+  `insert into order_keys (bucket, customer_id, kind, key, order_id, content_hash)
+   select * from unnest($1::smallint[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::bytea[])
+   on conflict do nothing returning order_id as "orderId"`,
+  (rows) => transpose(rows.map(keyValues), 6),
+);
+
+export interface OrderKeyRow {
+  readonly bucket: Bucket;
+  readonly customerId: string;
+  readonly kind: OrderKeyKind;
+  readonly key: string;
+  readonly orderId: OrderId;
+  readonly contentHash: Buffer;
+}
+
+export const selectOrderKeys = statement<OrderKeyRow, [readonly PlacedKey[]]>(
+  'select_order_keys',
+  `select k.bucket, k.customer_id as "customerId", k.kind, k.key, k.order_id as "orderId", k.content_hash as "contentHash"
+     from unnest($1::smallint[], $2::text[], $3::text[], $4::text[]) as u (bucket, customer_id, kind, key)
+     join order_keys k on k.bucket = u.bucket and k.customer_id = u.customer_id and k.kind = u.kind and k.key = u.key`,
+  (keys) =>
+    transpose(
+      keys.map((k) => [k.bucket, k.customerId, k.kind, k.key]),
+      4,
+    ),
+);

@@ -1,0 +1,46 @@
+import type { OrderId } from '../../core/ids.ts';
+import type { Instant } from '../../core/time.ts';
+import { copyChunks } from '../../storage/copy.ts';
+import type { Transaction } from '../../storage/transaction.ts';
+import { type ImportedStatus, missingRows, type StatusRow, stateOf } from './order-status.ts';
+import { copyStatuses, historiesOf, type OwnedStatusRow, statusValues } from './order-statuses-queries.ts';
+import { lockOrders, type OrderStateUpdate, updateOrderStates } from './orders-queries.ts';
+
+export interface HistoryMerge {
+  readonly orderId: OrderId;
+  readonly statuses: readonly ImportedStatus[];
+  readonly actor: string;
+}
+
+/**
+ * Adds what is missing of imported histories to orders that exist, and makes each order's copy follow its newest row.
+ * @returns how many rows each order got; orders that got none are left out
+ */
+export async function mergeHistories(
+  tx: Transaction,
+  merges: readonly HistoryMerge[],
+  now: Instant,
+): Promise<Map<OrderId, number>> {
+  const ids = [...new Set(merges.map(({ orderId }) => orderId))];
+  await tx.run(lockOrders(ids));
+  const histories = new Map<OrderId, StatusRow[]>(ids.map((id) => [id, []]));
+  for (const { orderId, ...row } of await tx.run(historiesOf(ids))) histories.get(orderId)?.push(row);
+
+  const added: OwnedStatusRow[] = [];
+  const counts = new Map<OrderId, number>();
+  for (const { orderId, statuses, actor } of merges) {
+    const history = histories.get(orderId) ?? [];
+    const missing = missingRows(history, statuses, { now, actor });
+    if (missing.length === 0) continue;
+    history.push(...missing);
+    added.push(...missing.map((row) => ({ ...row, orderId })));
+    counts.set(orderId, (counts.get(orderId) ?? 0) + missing.length);
+  }
+  if (added.length === 0) return counts;
+  await tx.copyIn(copyStatuses, copyChunks(added, statusValues));
+  const states = [...counts.keys()].map(
+    (orderId): OrderStateUpdate => ({ orderId, ...stateOf(histories.get(orderId) ?? []) }),
+  );
+  await tx.run(updateOrderStates(states));
+  return counts;
+}

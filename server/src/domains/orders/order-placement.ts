@@ -1,0 +1,104 @@
+import type { Bucket } from '../../core/bucket.ts';
+import { bucketOfWay, type CustomerLayout, homeOfKey } from '../../core/customer-layout.ts';
+import { newOrderId, type RandomBytes } from '../../core/ids.ts';
+import type { Currency } from '../../core/money.ts';
+import type { Instant } from '../../core/time.ts';
+import { contentHashOf, keyOf, type NewOrder, type Order, type OrderKey, type PlacedKey } from './order.ts';
+import { missingRows, type StatusRow, type StatusState, stateOf } from './order-status.ts';
+
+/** A submitted order with everything decided that can be decided without the database. */
+export interface PlacedOrder {
+  readonly order: Order;
+  readonly bucket: Bucket;
+  readonly state: StatusState;
+  readonly history: readonly StatusRow[];
+  /** What a replay is recognised by; null when the client gave no name at all. */
+  readonly key: PlacedKey | null;
+  /** Where the key may stand from the customer's earlier layouts; those are never written again. */
+  readonly earlierKeys: readonly PlacedKey[];
+  readonly contentHash: Buffer;
+}
+
+export interface PlacementContext {
+  readonly now: Instant;
+  /** When the order counts as placed: what was submitted, else now. */
+  readonly placedAt: Instant;
+  readonly actor: string;
+  readonly defaultCurrency: Currency;
+  /** The customer's layouts, oldest first; the last is written to. */
+  readonly layouts: readonly CustomerLayout[];
+  readonly random?: RandomBytes;
+  /** For orders without a key: a number in [0, 1) that chooses the way. */
+  readonly chance: number;
+}
+
+/** Gives a submitted order its id, home, total and first history. Pure but for the randomness it is given. */
+export function placeOrder(input: NewOrder, requestKey: string | null, context: PlacementContext): PlacedOrder {
+  const { now, placedAt, actor, layouts } = context;
+  const key = keyOf(input, requestKey);
+  const current = layouts[layouts.length - 1] as CustomerLayout;
+  const bucket =
+    key === null
+      ? bucketOfWay(input.customerId, Math.floor(context.chance * current.ways))
+      : homeOfKey(input.customerId, key.key, current);
+  const history = firstHistory(input, placedAt, { now, actor });
+  const state = stateOf(history);
+  const order: Order = {
+    orderId: newOrderId(placedAt, bucket, context.random),
+    customerId: input.customerId,
+    orderNumber: input.orderNumber,
+    placedAt,
+    currency: input.currency ?? context.defaultCurrency,
+    total: input.total,
+    items: input.items,
+    status: state.status,
+    statusAt: state.statusAt,
+    reason: state.reason,
+    version: state.lastSeq,
+  };
+  return {
+    order,
+    bucket,
+    state,
+    history,
+    key: key === null ? null : { ...key, customerId: input.customerId, bucket },
+    earlierKeys: key === null || layouts.length === 1 ? [] : earlierHomes(input.customerId, key, { layouts, bucket }),
+    contentHash: contentHashOf(input),
+  };
+}
+
+/** Pending since it was placed, then whatever history came with it. */
+function firstHistory(input: NewOrder, placedAt: Instant, context: { now: Instant; actor: string }): StatusRow[] {
+  const pending: StatusRow = {
+    seq: 1,
+    status: 'pending',
+    occurredAt: placedAt,
+    recordedAt: context.now,
+    reason: null,
+    actor: context.actor,
+    eventKey: null,
+  };
+  return input.statuses === null ? [pending] : [pending, ...missingRows([pending], input.statuses, context)];
+}
+
+function earlierHomes(
+  customerId: string,
+  key: OrderKey,
+  { layouts, bucket }: { layouts: readonly CustomerLayout[]; bucket: Bucket },
+): PlacedKey[] {
+  const homes = new Set(layouts.slice(0, -1).map((layout) => homeOfKey(customerId, key.key, layout)));
+  homes.delete(bucket);
+  return [...homes].map((home) => ({ ...key, customerId, bucket: home }));
+}
+
+/** A key as one text, to compare keys within a batch. The bucket is left out: it follows from the rest and the layout. */
+export const keyIdentity = (key: Pick<PlacedKey, 'customerId' | 'kind' | 'key'>): string =>
+  `${key.kind}\u0000${key.customerId}\u0000${key.key}`;
+
+/** Orders by key, so that concurrent batches claim keys in the same order and never wait for each other crosswise. */
+export const byKey = (a: PlacedOrder, b: PlacedOrder): number => {
+  if (a.bucket !== b.bucket) return a.bucket - b.bucket;
+  const [left, right] = [sortKey(a), sortKey(b)];
+  return left < right ? -1 : left > right ? 1 : 0;
+};
+const sortKey = ({ key }: PlacedOrder): string => (key === null ? '' : keyIdentity(key));

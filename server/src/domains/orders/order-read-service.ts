@@ -1,0 +1,170 @@
+import { bucketsOfCustomer, homeOfKey } from '../../core/customer-layout.ts';
+import { DomainError } from '../../core/errors.ts';
+import type { OrderId } from '../../core/ids.ts';
+import type { Instant, Month } from '../../core/time.ts';
+import type { CustomerLayouts } from '../../storage/customer-layouts.ts';
+import type { Database } from '../../storage/database.ts';
+import type { Order } from './order.ts';
+import type { OrderErrorCode } from './order-errors.ts';
+import { selectOrderKeys } from './order-keys-queries.ts';
+import type { OrderStatus, StatusRow } from './order-status.ts';
+import { historyOf } from './order-statuses-queries.ts';
+import { type Direction, type IdSpan, idSpan, spanAfter, windowsOf } from './order-walk.ts';
+import { countOrders, type OrderSelection, orderById, orderIdAt, ordersPage, toOrder } from './orders-queries.ts';
+
+/** What a list, a count and an export select by; null and an empty list select everything. */
+export interface OrderFilter {
+  readonly statuses: readonly OrderStatus[];
+  readonly customerId: string | null;
+  /** Only together with `customerId`. */
+  readonly orderNumber: string | null;
+  readonly placedFrom: Instant | null;
+  readonly placedTo: Instant | null;
+}
+
+export interface PageRequest {
+  readonly filter: OrderFilter;
+  readonly direction: Direction;
+  readonly limit: number;
+  /** The last id of the page before. */
+  readonly after: OrderId | null;
+}
+
+export interface OrderPage {
+  readonly items: readonly Order[];
+  /** Where the next page begins, null behind the last row. */
+  readonly next: OrderId | null;
+}
+
+export interface BoundedCount {
+  readonly count: number;
+  readonly precision: 'exact' | 'at_least';
+}
+
+export interface OrderReads {
+  /** @throws DomainError `order_not_found` */
+  getOrder(id: OrderId): Promise<Order>;
+  /** @throws DomainError `order_not_found` */
+  getHistory(id: OrderId): Promise<StatusRow[]>;
+  listOrders(request: PageRequest): Promise<OrderPage>;
+  /** The page that begins `offset` rows into the list; `offset` at most 10,000. */
+  listOrdersFrom(request: Omit<PageRequest, 'after'>, offset: number): Promise<OrderPage>;
+  countOrders(filter: OrderFilter): Promise<BoundedCount>;
+  /** Every order the filter selects, page by page at the consumer's pace; holds no connection between pages. */
+  streamOrders(filter: OrderFilter, direction: Direction): AsyncGenerator<readonly Order[]>;
+}
+
+export const countCap = 10_000;
+export const streamPageRows = 1_000;
+
+export interface OrderReadDeps {
+  readonly db: Database;
+  readonly layouts: CustomerLayouts;
+  /** Months that have partitions, oldest first: a hint for the walk. */
+  readonly months: () => readonly Month[];
+}
+
+export function createOrderReads(deps: OrderReadDeps): OrderReads {
+  const { db } = deps;
+  const reads: OrderReads = {
+    async getOrder(id) {
+      const [row] = await db.read(orderById(id));
+      if (row === undefined) throw notFound(id);
+      return toOrder(row);
+    },
+    async getHistory(id) {
+      const history = await db.read(historyOf(id));
+      if (history.length === 0) throw notFound(id);
+      return history;
+    },
+    async listOrders(request) {
+      if (request.filter.orderNumber !== null) return pageOf(await findByNumber(deps, request), request.limit);
+      const span = idSpan(request.filter.placedFrom, request.filter.placedTo);
+      const rest = request.after === null ? span : spanAfter(span, request.after, request.direction);
+      return pageOf(await collect(deps, request, rest), request.limit);
+    },
+    async listOrdersFrom(request, offset) {
+      if (offset === 0 || request.filter.orderNumber !== null) {
+        return offset === 0 ? reads.listOrders({ ...request, after: null }) : { items: [], next: null };
+      }
+      const span = idSpan(request.filter.placedFrom, request.filter.placedTo);
+      const range = { ...span, direction: request.direction };
+      const [last] = await db.query(orderIdAt(selectionOf(deps, request.filter), range, offset - 1));
+      return last === undefined ? { items: [], next: null } : reads.listOrders({ ...request, after: last.orderId });
+    },
+    async countOrders(filter) {
+      if (filter.orderNumber !== null) {
+        return { count: (await findByNumber(deps, { filter })).length, precision: 'exact' };
+      }
+      const range = { ...idSpan(filter.placedFrom, filter.placedTo), direction: 'newest' as const };
+      const [row] = await db.query(countOrders(selectionOf(deps, filter), range, countCap + 1));
+      const count = Number(row?.count ?? 0n);
+      return count > countCap ? { count: countCap, precision: 'at_least' } : { count, precision: 'exact' };
+    },
+    async *streamOrders(filter, direction) {
+      for (let after: OrderId | null = null; ; ) {
+        const page: OrderPage = await reads.listOrders({ filter, direction, limit: streamPageRows, after });
+        if (page.items.length > 0) yield page.items;
+        if (page.next === null) return;
+        after = page.next;
+      }
+    },
+  };
+  return reads;
+}
+
+const notFound = (id: OrderId): DomainError<OrderErrorCode> =>
+  new DomainError<OrderErrorCode>('order_not_found', `There is no order ${id}.`, { order_id: id });
+
+/** One row more than the page holds tells whether there is a next one. */
+function pageOf(orders: readonly Order[], limit: number): OrderPage {
+  const items = orders.slice(0, limit);
+  return { items, next: orders.length > limit ? (items[items.length - 1]?.orderId ?? null) : null };
+}
+
+function selectionOf({ layouts }: OrderReadDeps, { statuses, customerId }: OrderFilter): OrderSelection {
+  const customer =
+    customerId === null
+      ? null
+      : { id: customerId, buckets: bucketsOfCustomer(customerId, layouts.layoutsOf(customerId)) };
+  return { statuses: [...new Set(statuses)], customer };
+}
+
+// A customer's orders are thin over the months, so one statement over two years beats many over a month each; lists over all
+// customers fill a page from the newest month.
+const firstMonthsOfCustomer = 32;
+const firstMonthsOfAll = 1;
+
+async function collect(deps: OrderReadDeps, request: PageRequest, span: IdSpan): Promise<Order[]> {
+  const { direction, limit, filter } = request;
+  const selection = selectionOf(deps, filter);
+  const firstMonths = filter.customerId === null ? firstMonthsOfAll : firstMonthsOfCustomer;
+  const found: Order[] = [];
+  for (const window of windowsOf(span, { months: deps.months(), direction, firstMonths })) {
+    const missing = limit + 1 - found.length;
+    const statement = ordersPage(selection, { ...window, direction }, missing);
+    const rows = await (limit > shortPageRows ? deps.db.query(statement) : deps.db.read(statement));
+    for (const row of rows) found.push(toOrder(row));
+    if (found.length > limit) break;
+  }
+  return found;
+}
+
+// Longer pages take a pooled connection: on a pipelined one everybody behind them would wait.
+const shortPageRows = 100;
+
+/** The order with this number, under whichever layout it was written; at most one row. */
+async function findByNumber({ db, layouts }: OrderReadDeps, { filter }: { filter: OrderFilter }): Promise<Order[]> {
+  const { customerId, orderNumber } = filter;
+  if (customerId === null || orderNumber === null) return [];
+  const homes = new Set(layouts.layoutsOf(customerId).map((layout) => homeOfKey(customerId, orderNumber, layout)));
+  const keys = [...homes].map((bucket) => ({ kind: 'number' as const, key: orderNumber, customerId, bucket }));
+  const [found] = await db.read(selectOrderKeys(keys));
+  const rows = found === undefined ? [] : await db.read(orderById(found.orderId));
+  return rows.map(toOrder).filter((order) => matches(order, filter));
+}
+
+const matches = (order: Order, { statuses, placedFrom, placedTo }: OrderFilter): boolean =>
+  (statuses.length === 0 || statuses.includes(order.status)) &&
+  (placedFrom === null || order.placedAt >= placedFrom) &&
+  (placedTo === null || order.placedAt < placedTo);

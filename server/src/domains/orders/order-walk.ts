@@ -1,0 +1,61 @@
+import { lowestIdAt, type OrderId } from '../../core/ids.ts';
+import type { Instant, Month } from '../../core/time.ts';
+import { startOfMonth } from '../../core/time.ts';
+
+/** The last id there can be. An exclusive bound above it is not needed: no clock reaches its time bits. */
+const endOfIds = 'ffffffff-ffff-ffff-ffff-ffffffffffff' as OrderId;
+const startOfIds = '00000000-0000-0000-0000-000000000000' as OrderId;
+
+export type Direction = 'newest' | 'oldest';
+
+export interface IdSpan {
+  /** Inclusive. */
+  readonly from: OrderId;
+  /** Exclusive. */
+  readonly to: OrderId;
+}
+
+/** The ids of orders placed in [from, to). */
+export const idSpan = (placedFrom: Instant | null, placedTo: Instant | null): IdSpan => ({
+  from: placedFrom === null ? startOfIds : lowestIdAt(placedFrom),
+  to: placedTo === null ? endOfIds : lowestIdAt(placedTo),
+});
+
+/** What remains of a span behind the last id of the page before. */
+export function spanAfter(span: IdSpan, after: OrderId, direction: Direction): IdSpan {
+  if (direction === 'newest') return { from: span.from, to: after < span.to ? after : span.to };
+  const next = successorOf(after);
+  return { from: next > span.from ? next : span.from, to: span.to };
+}
+
+/** The id that follows directly. */
+function successorOf(id: OrderId): OrderId {
+  const next = (BigInt(`0x${id.replaceAll('-', '')}`) + 1n).toString(16).padStart(32, '0');
+  return `${next.slice(0, 8)}-${next.slice(8, 12)}-${next.slice(12, 16)}-${next.slice(16, 20)}-${next.slice(20)}` as OrderId;
+}
+
+/**
+ * Cuts a span into windows of months, nearest first, each twice as long as the one before: a page that the first months fill
+ * never opens the hundreds of partitions behind them. `months` are only a hint: together the windows always cover the whole
+ * span, so an outdated list of partitions costs time and never a row.
+ * @param firstMonths length of the first window
+ */
+export function* windowsOf(
+  span: IdSpan,
+  { months, direction, firstMonths }: { months: readonly Month[]; direction: Direction; firstMonths: number },
+): Generator<IdSpan> {
+  if (span.from >= span.to) return;
+  const bounds = months
+    .map((month) => lowestIdAt(startOfMonth(month)))
+    .filter((bound) => bound > span.from && bound < span.to);
+  if (direction === 'newest') bounds.reverse();
+  let edge = direction === 'newest' ? span.to : span.from;
+  let width = firstMonths;
+  for (let i = width - 1; i < bounds.length; i += width) {
+    const bound = bounds[i] as OrderId;
+    yield direction === 'newest' ? { from: bound, to: edge } : { from: edge, to: bound };
+    edge = bound;
+    width *= 2;
+  }
+  yield direction === 'newest' ? { from: span.from, to: edge } : { from: edge, to: span.to };
+}

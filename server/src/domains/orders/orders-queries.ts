@@ -1,0 +1,192 @@
+import type { Bucket } from '../../core/bucket.ts';
+import type { OrderId } from '../../core/ids.ts';
+import { bucketOfId } from '../../core/ids.ts';
+import type { Currency } from '../../core/money.ts';
+import type { Instant } from '../../core/time.ts';
+import { dynamic, type Statement, sql, statement } from '../../storage/sql.ts';
+import type { Order, OrderItem } from './order.ts';
+import type { OrderStatus, StatusState } from './order-status.ts';
+
+/** A row of `orders` as statements return it. */
+export interface OrderRow {
+  readonly orderId: OrderId;
+  readonly customerId: string;
+  readonly orderNumber: string | null;
+  readonly placedAt: Instant;
+  readonly currency: Currency;
+  readonly totalMinor: bigint;
+  readonly items: readonly OrderItem[];
+  readonly status: OrderStatus;
+  readonly statusAt: Instant;
+  readonly reason: string | null;
+  readonly lastSeq: number;
+}
+
+export const toOrder = ({ totalMinor, lastSeq, ...row }: OrderRow): Order => ({
+  ...row,
+  total: Number(totalMinor),
+  version: lastSeq,
+});
+
+const columns = `o.order_id as "orderId", o.customer_id as "customerId", o.order_number as "orderNumber", o.placed_at as "placedAt",
+  o.currency, o.total_minor as "totalMinor", o.items, o.status, o.status_at as "statusAt", o.reason, o.last_seq as "lastSeq"`;
+
+export const orderById = statement<OrderRow, [OrderId]>(
+  'order_by_id',
+  `select ${columns} from orders o where o.order_id = $1 and o.bucket = $2`,
+  (id) => [id, bucketOfId(id)],
+);
+
+/** A row to be written: the order, its home and the state its history gives it. */
+export interface OrderInsert {
+  readonly order: Order;
+  readonly bucket: Bucket;
+  readonly state: StatusState;
+}
+
+// DO NOTHING: the ids are our own, so the only row that can be there is this one, written by the same transaction run before.
+export const insertOrders = statement<{ orderId: OrderId }, [readonly OrderInsert[]]>(
+  'insert_orders',
+  `insert into orders (order_id, bucket, customer_id, order_number, placed_at, currency, total_minor, items, status, status_at, status_seq, last_seq, reason)
+   select * from unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::bigint[], $8::jsonb[],
+     $9::text[], $10::timestamptz[], $11::int[], $12::int[], $13::text[])
+   on conflict do nothing returning order_id as "orderId"`,
+  (rows) => transpose(rows.map(orderValues), 13),
+);
+
+export const copyOrders =
+  'copy orders (order_id, bucket, customer_id, order_number, placed_at, currency, total_minor, items, status, status_at, status_seq, last_seq, reason) from stdin';
+
+/** The values of one row in the order of the columns above. */
+export function orderValues({ order, bucket, state }: OrderInsert): (string | number | null)[] {
+  return [
+    order.orderId,
+    bucket,
+    order.customerId,
+    order.orderNumber,
+    new Date(order.placedAt).toISOString(),
+    order.currency,
+    order.total,
+    JSON.stringify(order.items),
+    state.status,
+    new Date(state.statusAt).toISOString(),
+    state.statusSeq,
+    state.lastSeq,
+    state.reason,
+  ];
+}
+
+/** Rows of values as columns of values: unnest takes an array a column. */
+export function transpose(rows: readonly (readonly unknown[])[], width: number): unknown[][] {
+  return Array.from({ length: width }, (_, column) => rows.map((row) => row[column]));
+}
+
+export interface LockedOrder extends StatusState {
+  readonly orderId: OrderId;
+}
+
+/** Locks orders in the order of their ids, so that two writers never wait for each other crosswise. */
+export const lockOrders = statement<LockedOrder, [readonly OrderId[]]>(
+  'lock_orders',
+  `select o.order_id as "orderId", o.status, o.status_at as "statusAt", o.status_seq as "statusSeq", o.last_seq as "lastSeq", o.reason
+     from orders o
+    where o.order_id = any($1::uuid[]) and o.bucket = any($2::smallint[])
+    order by o.order_id
+      for update`,
+  (ids) => [ids, [...new Set(ids.map(bucketOfId))]],
+);
+
+export interface OrderStateUpdate extends StatusState {
+  readonly orderId: OrderId;
+}
+
+export const updateOrderStates = statement<{ orderId: OrderId }, [readonly OrderStateUpdate[]]>(
+  'update_order_states',
+  `update orders o
+      set status = u.status, status_at = u.status_at, status_seq = u.status_seq, last_seq = u.last_seq, reason = u.reason
+     from unnest($1::uuid[], $2::smallint[], $3::text[], $4::timestamptz[], $5::int[], $6::int[], $7::text[])
+       as u (order_id, bucket, status, status_at, status_seq, last_seq, reason)
+    where o.order_id = u.order_id and o.bucket = u.bucket
+   returning o.order_id as "orderId"`,
+  (rows) =>
+    transpose(
+      rows.map((r) => [
+        r.orderId,
+        bucketOfId(r.orderId),
+        r.status,
+        new Date(r.statusAt).toISOString(),
+        r.statusSeq,
+        r.lastSeq,
+        r.reason,
+      ]),
+      7,
+    ),
+);
+
+/** Which of these orders exist: for work that runs again after its commit was lost from sight. */
+export const existingOrders = statement<{ orderId: OrderId }, [readonly OrderId[]]>(
+  'existing_orders',
+  `select order_id as "orderId" from orders where order_id = any($1::uuid[]) and bucket = any($2::smallint[])`,
+  (ids) => [ids, [...new Set(ids.map(bucketOfId))]],
+);
+
+/** What a list selects by. `customer` comes with every bucket its rows may stand in. */
+export interface OrderSelection {
+  readonly statuses: readonly OrderStatus[];
+  readonly customer: { readonly id: string; readonly buckets: readonly Bucket[] } | null;
+}
+
+/** Ids from (inclusive) to (exclusive), read in one direction. */
+export interface IdRange {
+  readonly from: OrderId;
+  readonly to: OrderId;
+  readonly direction: 'newest' | 'oldest';
+}
+
+const ordering = (range: IdRange) =>
+  range.direction === 'newest' ? sql`order by o.order_id desc` : sql`order by o.order_id`;
+
+const conditions = (selection: OrderSelection, range: IdRange, status: OrderStatus | null) => {
+  const customer =
+    selection.customer === null
+      ? sql``
+      : sql`and o.customer_id = ${selection.customer.id} and o.bucket = any(${selection.customer.buckets}::smallint[])`;
+  const byStatus = status === null ? sql`` : sql`and o.status = ${status}`;
+  return sql`o.order_id >= ${range.from}::uuid and o.order_id < ${range.to}::uuid ${customer} ${byStatus}`;
+};
+
+/** One ordered sub-query a status, merged: the index on (status, order_id) gives each in order, a list of statuses would not. */
+function ordered(selection: OrderSelection, range: IdRange, what: { columns: string; limit: number }) {
+  const statuses = selection.statuses.length === 0 ? [null] : selection.statuses;
+  const parts = statuses.map(
+    (status) =>
+      sql`(select ${sql.raw(what.columns)} from orders o where ${conditions(selection, range, status)} ${ordering(range)} limit ${what.limit})`,
+  );
+  return sql.join(parts, sql` union all `);
+}
+
+export function ordersPage(selection: OrderSelection, range: IdRange, limit: number): Statement<OrderRow> {
+  const direction = range.direction === 'newest' ? sql`desc` : sql`asc`;
+  return dynamic(
+    sql<OrderRow>`select * from (${ordered(selection, range, { columns, limit })}) page order by "orderId" ${direction} limit ${limit}`,
+  );
+}
+
+/** The id of the row that stands `offset` rows into the list: where page N begins. */
+export function orderIdAt(selection: OrderSelection, range: IdRange, offset: number): Statement<{ orderId: OrderId }> {
+  const direction = range.direction === 'newest' ? sql`desc` : sql`asc`;
+  const source = ordered(selection, range, { columns: 'o.order_id as "orderId"', limit: offset + 1 });
+  return dynamic(
+    sql<{
+      orderId: OrderId;
+    }>`select "orderId" from (${source}) page order by "orderId" ${direction} offset ${offset} limit 1`,
+  );
+}
+
+/** Counts at most `cap` rows. */
+export function countOrders(selection: OrderSelection, range: IdRange, cap: number): Statement<{ count: bigint }> {
+  const source = ordered(selection, range, { columns: '1 as one', limit: cap });
+  return dynamic(
+    sql<{ count: bigint }>`select count(*) as count from (select 1 from (${source}) rows limit ${cap}) counted`,
+  );
+}

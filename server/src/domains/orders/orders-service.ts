@@ -1,0 +1,116 @@
+import { DomainError } from '../../core/errors.ts';
+import type { OrderId } from '../../core/ids.ts';
+import type { Currency } from '../../core/money.ts';
+import type { Clock, Month } from '../../core/time.ts';
+import type { CustomerLayouts } from '../../storage/customer-layouts.ts';
+import type { Database } from '../../storage/database.ts';
+import { createGroupCommit, type GroupCommitOptions } from '../../storage/group-commit.ts';
+import type { Order } from './order.ts';
+import type { WriteOutcome } from './order-batch-service.ts';
+import type { OrderErrorCode } from './order-errors.ts';
+import { createOrderReads, type OrderReads } from './order-read-service.ts';
+import { type ReportedStatus, recordStatuses, refusalError, type StatusOutcome } from './order-status-service.ts';
+import { createOrderWriter, type OrderToWrite, type OrderWriter } from './order-write-service.ts';
+
+export interface OrdersDeps {
+  readonly db: Database;
+  readonly layouts: CustomerLayouts;
+  readonly clock: Clock;
+  readonly defaultCurrency: Currency;
+  /** Months that have partitions, oldest first. */
+  readonly months: () => readonly Month[];
+  /** False writes each order and status in a transaction of its own: the baseline of the benchmark. */
+  readonly groupCommit: boolean;
+  readonly onCommit?: (queue: string, rows: number, durationMs: number) => void;
+}
+
+/** What became of one order that was sent. */
+export interface CreatedOrder {
+  readonly order: Order;
+  readonly replayed: boolean;
+}
+
+/** What became of one status that was reported, with the order as it stands after it. */
+export interface RecordedStatus {
+  readonly outcome: 'recorded' | 'late' | 'unchanged' | 'replayed';
+  readonly order: Order;
+}
+
+export interface Orders extends OrderReads {
+  /** Through group commit. @throws DomainError `order_key_reused`, `placed_at_out_of_range`, `row_refused` */
+  createOrder(order: OrderToWrite): Promise<CreatedOrder>;
+  /** Through group commit. @throws DomainError `order_not_found` and the refusals of order-status.ts */
+  recordStatus(event: ReportedStatus): Promise<RecordedStatus>;
+  /** Many orders in one transaction: bulk requests and imports. */
+  readonly writer: OrderWriter;
+  /** Writes that wait for their transaction, by queue. */
+  queued(): { readonly orders: number; readonly statuses: number };
+  /** Takes no more single writes and waits for those it took. */
+  drain(): Promise<void>;
+}
+
+const maxRows = 500;
+const maxWaitMs = 5;
+const maxQueued = 10_000;
+const concurrency = 2;
+
+export function createOrders(deps: OrdersDeps): Orders {
+  const { db, clock, onCommit } = deps;
+  const reads = createOrderReads(deps);
+  const writer = createOrderWriter(deps);
+  const queue = <In, Out>(name: string, commit: GroupCommitOptions<In, Out>['commit']) =>
+    createGroupCommit<In, Out>({
+      name,
+      commit,
+      maxRows: deps.groupCommit ? maxRows : 1,
+      maxWaitMs: deps.groupCommit ? maxWaitMs : 0,
+      concurrency: deps.groupCommit ? concurrency : Number.POSITIVE_INFINITY,
+      maxQueued,
+      ...(onCommit === undefined ? {} : { onCommit: (rows: number, ms: number) => onCommit(name, rows, ms) }),
+    });
+  const orderQueue = queue<OrderToWrite, WriteOutcome>('orders', (rows) =>
+    writer.write(rows, { by: 'insert', olderMonths: 'refuse' }),
+  );
+  const statusQueue = queue<ReportedStatus, StatusOutcome>('statuses', (events) => recordStatuses(db, clock, events));
+
+  return {
+    ...reads,
+    writer,
+    async createOrder(order) {
+      const outcome = await orderQueue.write(order);
+      if (outcome.kind === 'created') return { order: outcome.order, replayed: false };
+      if (outcome.kind === 'replayed') return { order: await reads.getOrder(outcome.orderId), replayed: true };
+      throw refusedWrite(outcome.code, outcome.orderId);
+    },
+    async recordStatus(event) {
+      const outcome = await statusQueue.write(event);
+      if (outcome.kind === 'not_found') throw orderNotFound(event.orderId);
+      if (outcome.kind === 'refused') throw refusalError(outcome.code, outcome.state);
+      return { outcome: outcome.kind, order: await reads.getOrder(event.orderId) };
+    },
+    queued: () => ({ orders: orderQueue.queued(), statuses: statusQueue.queued() }),
+    async drain() {
+      await Promise.all([orderQueue.drain(), statusQueue.drain()]);
+    },
+  };
+}
+
+const orderNotFound = (id: OrderId) =>
+  new DomainError<OrderErrorCode>('order_not_found', `There is no order ${id}.`, { order_id: id });
+
+/** Why an order was refused, in a sentence for whoever sent it. */
+export const refusalMessages = {
+  order_key_reused:
+    'This key belongs to an order of this customer with another content. Use a new key for a new order.',
+  placed_at_out_of_range:
+    'placed_at must lie within the past 24 months and at most 5 minutes ahead. Older orders are loaded by `milliard orders import`.',
+  occurred_at_in_future: 'A status of the history is more than 5 minutes ahead of the server.',
+  row_refused: 'The database refused this order.',
+} as const satisfies Partial<Record<OrderErrorCode, string>>;
+
+export type WriteRefusal = keyof typeof refusalMessages;
+
+function refusedWrite(code: OrderErrorCode, orderId: OrderId | null): DomainError<OrderErrorCode> {
+  const message = code in refusalMessages ? refusalMessages[code as WriteRefusal] : 'The order was refused.';
+  return new DomainError<OrderErrorCode>(code, message, orderId === null ? {} : { order_id: orderId });
+}

@@ -1,0 +1,77 @@
+import pg from 'pg';
+import { type ConnectionOptions, clientConfig, connect } from './connection.ts';
+import { toStorageError } from './faults.ts';
+import { createReadClients, queryConfig } from './read-clients.ts';
+import { isConnectionLoss, isTransient, withRetry } from './retry.ts';
+import type { Statement } from './sql.ts';
+import { runTransaction, sessionOf, type Transaction, type TransactionOptions } from './transaction.ts';
+
+export interface DatabaseOptions extends ConnectionOptions {
+  /** Connections for transactions and longer statements. */
+  readonly poolSize: number;
+  /** Pipelined connections for short reads. */
+  readonly readClients: number;
+}
+
+/** Every error is a StorageError (see faults.ts) unless `work` itself threw something else. */
+export interface Database {
+  /** One short read outside a transaction. Run again once on a new connection when its connection was lost. */
+  read<Row>(statement: Statement<Row>): Promise<Row[]>;
+  /** One statement outside a transaction, on a pooled connection; for reads that may take longer and for single writes. */
+  query<Row>(statement: Statement<Row>): Promise<Row[]>;
+  /**
+   * Runs `work` in one READ COMMITTED transaction and commits. The whole of it runs again after deadlocks, serialization
+   * failures and lock time-outs, and once when the connection was lost before COMMIT was sent. Inside, only `tx` may be used.
+   */
+  transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /** A connection of its own for work that needs a session (advisory locks, DDL, LISTEN). Closed when `work` ends. */
+  session<T>(work: (session: Session) => Promise<T>): Promise<T>;
+  /** How many pooled connections are open, in use and waited for. */
+  poolUse(): { readonly open: number; readonly idle: number; readonly waiting: number };
+  close(): Promise<void>;
+}
+
+export interface Session extends Transaction {
+  /** Runs DDL or several statements without values. */
+  script(text: string): Promise<void>;
+}
+
+export function createDatabase(options: DatabaseOptions): Database {
+  const pool = new pg.Pool({ ...clientConfig(options), max: options.poolSize, idleTimeoutMillis: 30_000 });
+  // An idle connection that dies is dropped by the pool; the next user gets a new one or an error of its own.
+  pool.on('error', () => {});
+  const readers = createReadClients(options, options.readClients);
+
+  return {
+    read: (statement) => withRetry(() => wrapped(() => readers.read(statement)), isConnectionLoss, oneMore),
+    query: (statement) => wrapped(async () => (await pool.query(queryConfig(statement))).rows),
+    transaction: (work, transactionOptions = {}) =>
+      withRetry(
+        (attempt) => runTransaction(pool, work, { ...transactionOptions, connectionLossIsFinal: attempt > 1 }),
+        isTransient,
+      ),
+    session: (work) =>
+      wrapped(async () => {
+        const client = await connect({ ...options, statementTimeoutMs: 0 });
+        try {
+          return await work({ ...sessionOf(client), script: async (text) => void (await client.query(text)) });
+        } finally {
+          await client.end();
+        }
+      }),
+    poolUse: () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
+    async close() {
+      await Promise.all([pool.end(), readers.close()]);
+    },
+  };
+}
+
+const oneMore = { attempts: 2, firstPauseMs: 5 };
+
+async function wrapped<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw toStorageError(error);
+  }
+}

@@ -1,0 +1,114 @@
+import { StorageError } from './faults.ts';
+
+export interface GroupCommitOptions<In, Out> {
+  /** For messages and metrics: 'orders', 'order statuses'. */
+  readonly name: string;
+  /** Writes all rows in one transaction; answers row by row, in order. Throws when nothing was committed. */
+  readonly commit: (rows: readonly In[]) => Promise<readonly Out[]>;
+  /** At most this many rows a transaction. */
+  readonly maxRows: number;
+  /** A row waits at most this long for others while a connection is free. */
+  readonly maxWaitMs: number;
+  /** Transactions at once. */
+  readonly concurrency: number;
+  /** Rows that may wait; beyond it writers are turned away: memory stays bounded. */
+  readonly maxQueued: number;
+  readonly onCommit?: (rows: number, durationMs: number) => void;
+}
+
+/** Collects concurrent single writes into one transaction; each caller is answered only after its commit. */
+export interface GroupCommit<In, Out> {
+  /** @throws StorageError `storage_overloaded` when the queue is full; else whatever this row alone made the commit throw */
+  write(row: In): Promise<Out>;
+  /** Rows waiting, not counting those being committed. */
+  queued(): number;
+  /** Turns new writes away and waits for those already taken. */
+  drain(): Promise<void>;
+}
+
+interface Waiting<In, Out> {
+  readonly row: In;
+  readonly resolve: (out: Out) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * A transaction starts as soon as a slot is free and either `maxRows` rows wait or the oldest has waited `maxWaitMs`.
+ * Under load the slots are busy, so rows gather by themselves and no timer runs.
+ */
+export function createGroupCommit<In, Out>(options: GroupCommitOptions<In, Out>): GroupCommit<In, Out> {
+  let queue: Waiting<In, Out>[] = [];
+  let running = 0;
+  let timer: NodeJS.Timeout | null = null;
+  let closed = false;
+  const idle: (() => void)[] = [];
+
+  const start = (): void => {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+    while (running < options.concurrency && queue.length > 0) {
+      const batch = queue.slice(0, options.maxRows);
+      queue = queue.slice(options.maxRows);
+      running++;
+      void commitBatch(options, batch).finally(() => {
+        running--;
+        if (running === 0 && queue.length === 0) for (const resolve of idle.splice(0)) resolve();
+        else start();
+      });
+    }
+  };
+
+  const schedule = (): void => {
+    if (running >= options.concurrency) return;
+    if (queue.length >= options.maxRows || options.maxWaitMs === 0) start();
+    else timer ??= setTimeout(start, options.maxWaitMs);
+  };
+
+  return {
+    write: (row) =>
+      new Promise<Out>((resolve, reject) => {
+        if (closed) return reject(new StorageError('storage_unavailable', 'The server is shutting down.'));
+        if (queue.length >= options.maxQueued) {
+          return reject(new StorageError('storage_overloaded', 'Too many writes are waiting. Try again shortly.'));
+        }
+        queue.push({ row, resolve, reject });
+        schedule();
+      }),
+    queued: () => queue.length,
+    async drain() {
+      closed = true;
+      if (running === 0 && queue.length === 0) return;
+      const done = new Promise<void>((resolve) => idle.push(resolve));
+      start();
+      await done;
+    },
+  };
+}
+
+/** Commits a batch; when its data make it fail, halves it until the bad row stands alone. Never rejects. */
+async function commitBatch<In, Out>(
+  options: GroupCommitOptions<In, Out>,
+  batch: readonly Waiting<In, Out>[],
+): Promise<void> {
+  const startedMs = performance.now();
+  try {
+    const outcomes = await options.commit(batch.map(({ row }) => row));
+    for (const [i, { resolve }] of batch.entries()) resolve(outcomes[i] as Out);
+    options.onCommit?.(batch.length, performance.now() - startedMs);
+  } catch (error) {
+    if (batch.length === 1 || !isOfOneRow(error)) {
+      for (const { reject } of batch) reject(error);
+      return;
+    }
+    const middle = batch.length >> 1;
+    await commitBatch(options, batch.slice(0, middle));
+    await commitBatch(options, batch.slice(middle));
+  }
+}
+
+/** Whether one row of many can be to blame. A lost connection or a full disk would fail every half just the same. */
+function isOfOneRow(error: unknown): boolean {
+  if (!(error instanceof StorageError)) return true;
+  const kind = error.fault?.kind;
+  return kind === 'data' || kind === 'unique' || kind === 'other';
+}

@@ -1,0 +1,100 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { runner } from 'node-pg-migrate';
+import pg from 'pg';
+import { clientConfig } from './connection.ts';
+import { classifyFault, StorageError, toStorageError } from './faults.ts';
+import { oldestServerVersion } from './topology.ts';
+
+// Beside this file from source, beside the bundle in the built product.
+const migrationsDir = fileURLToPath(new URL('./migrations', import.meta.url));
+const migrationsTable = 'schema_migrations';
+
+export interface MigrateOptions {
+  readonly url: string;
+  readonly log?: (line: string) => void;
+}
+
+/** The names of the migrations this version brings, in order. */
+export function knownMigrations(): string[] {
+  if (!existsSync(migrationsDir))
+    throw new Error(`The folder of migrations is missing: ${migrationsDir}. Build again.`);
+  return readdirSync(migrationsDir)
+    .filter((f) => f.endsWith('.sql'))
+    .map((f) => f.slice(0, -'.sql'.length))
+    .sort();
+}
+
+/**
+ * Brings the schema up to this version; safe to run by several processes at once (one waits for the other).
+ * @returns the names of the migrations that were applied now
+ * @throws StorageError `schema_mismatch` when the database was migrated by a newer version
+ */
+export async function migrate({ url, log }: MigrateOptions): Promise<string[]> {
+  const client = new pg.Client(
+    clientConfig({ url, applicationName: 'milliard migrate', statementTimeoutMs: 0, connectTimeoutMs: 10_000 }),
+  );
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    await refuseOldServer(client);
+    // Two first starts at once must not both create the migrations table: the tool's own lock comes after that step.
+    await client.query(`select pg_advisory_lock(hashtext('milliard migrate'))`);
+    refuseNewerSchema(await appliedMigrations(client));
+    const applied = await runner({
+      dbClient: client,
+      dir: migrationsDir,
+      migrationsTable,
+      direction: 'up',
+      noLock: true,
+      checkOrder: true,
+      log: () => {},
+    });
+    for (const { name } of applied) log?.(`applied ${name}`);
+    return applied.map(({ name }) => name);
+  } catch (error) {
+    throw toStorageError(error);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** Migrations that this version brings and the database has not seen. @throws StorageError as `migrate` does */
+export async function pendingMigrations(client: {
+  query(text: string): Promise<{ rows: { name: string }[] }>;
+}): Promise<string[]> {
+  const applied = await appliedMigrations(client);
+  refuseNewerSchema(applied);
+  return knownMigrations().filter((name) => !applied.includes(name));
+}
+
+async function appliedMigrations(client: {
+  query(text: string): Promise<{ rows: { name: string }[] }>;
+}): Promise<string[]> {
+  try {
+    return (await client.query(`select name from ${migrationsTable} order by id`)).rows.map(({ name }) => name);
+  } catch (error) {
+    if (classifyFault(error).kind === 'missing_object') return [];
+    throw error;
+  }
+}
+
+function refuseNewerSchema(applied: readonly string[]): void {
+  const known = new Set(knownMigrations());
+  const unknown = applied.filter((name) => !known.has(name));
+  if (unknown.length === 0) return;
+  throw new StorageError(
+    'schema_mismatch',
+    `The database was migrated by a newer version of Milliard (${unknown.join(', ')}). Run that version, or restore a backup.`,
+  );
+}
+
+async function refuseOldServer(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ server_version_num: string }>('show server_version_num');
+  const version = Number(rows[0]?.server_version_num);
+  if (version >= oldestServerVersion) return;
+  throw new StorageError(
+    'schema_mismatch',
+    `PostgreSQL ${Math.floor(version / 10_000)} is too old: Milliard needs 15 or newer.`,
+  );
+}

@@ -1,0 +1,48 @@
+import {
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type RawBuilder,
+} from 'kysely';
+
+export { sql } from 'kysely';
+
+/** One SQL statement with its values, not yet run. `Row` is the shape of what it returns. */
+export interface Statement<Row> {
+  /** Named statements are prepared once a connection; only constant texts have names. */
+  readonly name?: string;
+  readonly text: string;
+  readonly values: readonly unknown[];
+  /** Carries the type only; never present. */
+  readonly row?: Row;
+}
+
+/**
+ * A statement whose text never changes: prepared once a connection under its name.
+ * @param values turns the arguments into $1, $2, …
+ */
+export function statement<Row, Args extends readonly unknown[] = []>(
+  name: string,
+  text: string,
+  values?: (...args: Args) => readonly unknown[],
+): (...args: Args) => Statement<Row> {
+  return (...args) => ({ name, text, values: values === undefined ? [] : values(...args) });
+}
+
+// Compiles only: no connection, no driver. Values always become parameters.
+const compiler = new Kysely<unknown>({
+  dialect: {
+    createAdapter: () => new PostgresAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (db) => new PostgresIntrospector(db),
+    createQueryCompiler: () => new PostgresQueryCompiler(),
+  },
+});
+
+/** A statement whose text depends on its arguments, made with the `sql` tag. Not prepared by name. */
+export function dynamic<Row>(raw: RawBuilder<Row>): Statement<Row> {
+  const { sql: text, parameters } = raw.compile(compiler);
+  return { text, values: parameters };
+}

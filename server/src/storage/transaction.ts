@@ -1,0 +1,132 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type pg from 'pg';
+import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import { StorageError, toStorageError } from './faults.ts';
+import { queryConfig } from './read-clients.ts';
+import { isConnectionLoss } from './retry.ts';
+import type { Statement } from './sql.ts';
+
+/** The only way to the database inside `db.transaction(…)`. */
+export interface Transaction {
+  run<Row>(statement: Statement<Row>): Promise<Row[]>;
+  /** COPY … FROM STDIN: sends the chunks, returns the number of rows sent. */
+  copyIn(copyStatement: string, chunks: Iterable<Buffer> | AsyncIterable<Buffer>): Promise<number>;
+  /** COPY … TO STDOUT as chunks of bytes; the consumer's pace is the database's pace. */
+  copyOut(copyStatement: string): AsyncIterable<Buffer>;
+  /** Runs `work`; if it throws, only what it wrote is undone and the error goes on to the caller. */
+  savepoint<T>(work: () => Promise<T>): Promise<T>;
+}
+
+export interface TransactionOptions {
+  /**
+   * Running the work again does no harm even when the first run was committed: it recognises its own rows. Then a
+   * connection lost during COMMIT is cured by running it again; otherwise it ends as `commit_unknown`.
+   */
+  readonly idempotent?: boolean;
+  /** For this transaction instead of the connection's own; 0 = none. */
+  readonly statementTimeoutMs?: number;
+  /** Acknowledge before the WAL is on disk: only for work that can be done again. */
+  readonly asynchronousCommit?: boolean;
+}
+
+interface Attempt extends TransactionOptions {
+  readonly connectionLossIsFinal?: boolean;
+}
+
+/** One connection's operations, each error as a StorageError. */
+export function sessionOf(client: pg.ClientBase): Transaction {
+  const run = async <Row>(statement: Statement<Row>): Promise<Row[]> => {
+    try {
+      return (await client.query(queryConfig(statement))).rows as Row[];
+    } catch (error) {
+      throw toStorageError(error);
+    }
+  };
+  const command = async (text: string): Promise<void> => void (await run({ text, values: [] }));
+  return {
+    run,
+    async copyIn(copyStatement, chunks) {
+      const target = client.query(copyFrom(copyStatement));
+      try {
+        await pipeline(Readable.from(chunks, { objectMode: false }), target);
+      } catch (error) {
+        throw toStorageError(error);
+      }
+      return target.rowCount;
+    },
+    copyOut: (copyStatement) => client.query(copyTo(copyStatement)),
+    async savepoint(work) {
+      await command('savepoint s');
+      try {
+        const result = await work();
+        await command('release savepoint s');
+        return result;
+      } catch (error) {
+        await command('rollback to savepoint s; release savepoint s');
+        throw error;
+      }
+    },
+  };
+}
+
+export async function runTransaction<T>(
+  pool: pg.Pool,
+  work: (tx: Transaction) => Promise<T>,
+  options: Attempt,
+): Promise<T> {
+  try {
+    return await attemptTransaction(pool, work, options);
+  } catch (error) {
+    const unknown = error instanceof StorageError && error.code === 'commit_unknown';
+    const again = unknown ? options.idempotent === true : isConnectionLoss(error);
+    if (!again || options.connectionLossIsFinal === true) throw error;
+    return await attemptTransaction(pool, work, options);
+  }
+}
+
+async function attemptTransaction<T>(
+  pool: pg.Pool,
+  work: (tx: Transaction) => Promise<T>,
+  options: Attempt,
+): Promise<T> {
+  const client = await pool.connect().catch((error: unknown) => {
+    throw toStorageError(error);
+  });
+  let committing = false;
+  try {
+    await client.query(beginText(options));
+    const result = await work(sessionOf(client));
+    committing = true;
+    await client.query('commit');
+    client.release();
+    return result;
+  } catch (error) {
+    const wrapped = toStorageError(error);
+    const lost = isConnectionLoss(wrapped);
+    // A connection whose state is unknown is thrown away; the server rolls back what it held.
+    const reusable =
+      !lost &&
+      (await client.query('rollback').then(
+        () => true,
+        () => false,
+      ));
+    client.release(!reusable);
+    if (committing && lost) throw commitUnknown(wrapped);
+    throw wrapped;
+  }
+}
+
+function beginText(options: TransactionOptions): string {
+  let text = 'begin';
+  if (options.statementTimeoutMs !== undefined) text += `; set local statement_timeout = ${options.statementTimeoutMs}`;
+  if (options.asynchronousCommit === true) text += '; set local synchronous_commit = off';
+  return text;
+}
+
+const commitUnknown = (cause: unknown): StorageError =>
+  new StorageError(
+    'commit_unknown',
+    'The connection to the database was lost while it committed: the write may or may not be stored. Send it again with the same key.',
+    { cause, ...(cause instanceof StorageError && cause.fault !== null ? { fault: cause.fault } : {}) },
+  );
