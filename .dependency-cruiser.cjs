@@ -38,7 +38,7 @@ const domains = [
     name: 'queries-stay-home',
     comment: 'A *-queries.ts is imported only from its own folder; others call the service beside it.',
     severity: 'error',
-    from: { path: '^server/src/(.+/)[^/]+$' },
+    from: { path: '^server/src/(|.+/)[^/]+$' },
     to: { path: '-queries\\.ts$', pathNot: '^server/src/$1[^/]+$' },
   },
   {

@@ -8,14 +8,15 @@ import { Advice, report, root } from './steps.mjs';
 /**
  * Makes a fresh clone ready to run: right Node, packages installed, server built. Does nothing where nothing changed.
  * Two starts at the same time wait for each other.
+ * @param {{ builds?: boolean }} [options] builds: false only installs
  * @throws Advice with what to do
  */
-export async function bootstrap() {
+export async function bootstrap({ builds = true } = {}) {
   checkNode();
-  if (isInstalled() && isBuilt()) return;
+  if (isInstalled() && (!builds || isBuilt())) return;
   const onWait = (pid) => report(`install: process ${pid} is installing or building here, waiting for it …`);
   try {
-    await withFolderLock(join(root, '.bootstrap.lock'), installAndBuild, { onWait });
+    await withFolderLock(join(root, '.bootstrap.lock'), () => installAndBuild(builds), { onWait });
   } catch (error) {
     if (error.code === 'ENOSPC')
       throw new Advice('the disk is full. Free some space, then start again.', { cause: error });
@@ -25,9 +26,9 @@ export async function bootstrap() {
   }
 }
 
-async function installAndBuild() {
+async function installAndBuild(builds) {
   await install();
-  await build();
+  if (builds) await build();
 }
 
 function checkNode() {

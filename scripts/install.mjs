@@ -70,14 +70,14 @@ async function npmCi() {
   // Inside `npm start` the npm that runs us is known, whatever PATH says.
   const npmCli = process.env.npm_execpath;
   const [command, ...before] = npmCli?.endsWith('npm-cli.js') ? [process.execPath, npmCli] : ['npm'];
-  const { code, output } = await run(command, [...before, ...args], { capture: true }).catch((error) => {
+  const { code, signal, output } = await run(command, [...before, ...args], { capture: true }).catch((error) => {
     if (error.code === 'ENOENT')
       throw new Advice('npm is not there. Install it (Debian: apt install npm), then start again.');
     throw error;
   });
-  if (code >= 128) {
+  if (signal !== null || /npm error signal SIG/.test(output)) {
     report('install: interrupted; start again to finish it.');
-    process.exit(code);
+    process.exit(130);
   }
   if (code !== 0) throw new Advice(`${adviceFor(output)}\n\nnpm said:\n${lastLines(output)}`);
 }
@@ -110,7 +110,10 @@ function notWritable() {
   return `npm may not write to ${what} or to its cache${whose}. Run as the owner, or remove node_modules, or clone into a folder of your own.`;
 }
 
-const lastLines = (text) => text.trimEnd().split('\n').slice(-15).join('\n');
+const lastLines = (text) => {
+  const told = text.split('\n').filter((line) => line.trim() !== '' && !/^npm error\s+at |^npm error\s*$/.test(line));
+  return told.slice(-12).join('\n');
+};
 
 function readIfThere(path) {
   try {

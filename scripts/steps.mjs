@@ -25,7 +25,7 @@ export function fail(error) {
  * @param {string} command
  * @param {readonly string[]} args
  * @param {{ env?: NodeJS.ProcessEnv, capture?: boolean }} [options] capture collects stdout and stderr instead of printing them
- * @returns {Promise<{ code: number, output: string }>} code is 128 + signal number for a child that was killed
+ * @returns {Promise<{ code: number, signal: NodeJS.Signals | null, output: string }>} code is 128 + signal number for a child that was killed
  */
 export function run(command, args, { env = process.env, capture = false } = {}) {
   return new Promise((resolve, reject) => {
@@ -40,7 +40,7 @@ export function run(command, args, { env = process.env, capture = false } = {}) 
     });
     child.once('close', (code, signal) => {
       stopForwarding();
-      resolve({ code: code ?? 128 + SIGNALS[signal], output: Buffer.concat(chunks).toString('utf8') });
+      resolve({ code: code ?? 128 + SIGNALS[signal], signal, output: Buffer.concat(chunks).toString('utf8') });
     });
   });
 }

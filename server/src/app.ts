@@ -36,8 +36,11 @@ export async function openApp(config: Config, options: AppOptions): Promise<App>
   const db = createDatabase({ ...config.database, url: options.databaseUrl, applicationName: options.applicationName });
   try {
     const server = await recogniseServer(db);
-    const layouts = await openCustomerLayouts(db, logger);
     const keeper = await startPartitionKeeper({ db, clock, logger });
+    const layouts = await openCustomerLayouts(db, logger).catch((error: unknown) => {
+      keeper.close();
+      throw error;
+    });
     const orders = createOrders({
       db,
       layouts,

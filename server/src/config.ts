@@ -82,11 +82,15 @@ export function parseConfig(environment: Environment, flags: ConfigFlags = {}): 
     if (!name.startsWith('MILLIARD_') || name.startsWith('MILLIARD_TEST_') || name in known) continue;
     faults.push(`${name} is not a setting. Known: ${Object.keys(known).join(', ')}`);
   }
-  const text = (name: Name, flag: string | undefined, fallback: string): string =>
-    flag ?? environment[name] ?? fallback;
+  const text = (name: Name, flag: string | undefined, fallback: string): string => {
+    const value = flag ?? environment[name] ?? fallback;
+    if (value === '') faults.push(`${name} is empty: leave it out or give a value (${known[name]})`);
+    return value;
+  };
   const integer = (name: Name, range: readonly [number, number], fallback: number): number => {
     const flag = name === 'MILLIARD_PORT' ? flags.port : undefined;
     const value = text(name, flag, String(fallback));
+    if (value === '') return fallback;
     const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
     if (number >= range[0] && number <= range[1]) return number;
     faults.push(
@@ -97,7 +101,7 @@ export function parseConfig(environment: Environment, flags: ConfigFlags = {}): 
   const choice = <T extends string>(name: Name, choices: readonly T[], fallback: T): T => {
     const value = text(name, undefined, fallback);
     const found = choices.find((candidate) => candidate === value);
-    if (found === undefined) faults.push(`${name} is "${value}": give one of ${choices.join(', ')}`);
+    if (found === undefined && value !== '') faults.push(`${name} is "${value}": give one of ${choices.join(', ')}`);
     return found ?? fallback;
   };
   const url = (name: 'DATABASE_URL' | 'REDIS_URL', schemes: readonly string[]): string | null => {
@@ -110,7 +114,8 @@ export function parseConfig(environment: Environment, flags: ConfigFlags = {}): 
   };
   const currencyCode = text('MILLIARD_CURRENCY', undefined, 'EUR');
   const currency = parseCurrency(currencyCode);
-  if (currency === null) faults.push(`MILLIARD_CURRENCY is "${currencyCode}": give an ISO 4217 code such as EUR`);
+  if (currency === null && currencyCode !== '')
+    faults.push(`MILLIARD_CURRENCY is "${currencyCode}": give an ISO 4217 code such as EUR`);
 
   const config: Config = {
     http: {
@@ -133,5 +138,7 @@ export function parseConfig(environment: Environment, flags: ConfigFlags = {}): 
     logLevel: choice('MILLIARD_LOG_LEVEL', logLevels, 'info'),
   };
   if (faults.length > 0) throw new ConfigError(faults);
+  Object.freeze(config.http);
+  Object.freeze(config.database);
   return Object.freeze(config);
 }

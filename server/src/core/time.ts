@@ -5,9 +5,13 @@ export type Instant = number & { readonly __brand: 'Instant' };
 export type Clock = { now(): Instant };
 export const systemClock: Clock = { now: () => Date.now() as Instant };
 
-export const secondMs = 1_000;
+const secondMs = 1_000;
 export const minuteMs = 60 * secondMs;
 export const dayMs = 24 * 60 * minuteMs;
+
+// Beyond these years PostgreSQL and RFC 3339 write dates differently (BC, five digits), so nothing outside is accepted.
+const firstInstant = -62_135_596_800_000;
+const lastInstant = 253_402_300_799_999;
 
 // RFC 3339: a date, 'T' (or a space, section 5.6 note), a time with optional fraction, and a zone that is not optional.
 const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
@@ -18,7 +22,7 @@ const daysInMonth = (year: number, month: number): number =>
 /**
  * Parses an RFC 3339 instant with a zone. Finer fractions are **truncated** to milliseconds: rounding could move an instant
  * over midnight. A leap second (:60) is read as the last millisecond of its minute.
- * @returns null when the text is not such an instant or its date does not exist.
+ * @returns null when the text is not such an instant, its date does not exist, or it lies outside the years 1..9999 in UTC.
  */
 export function parseInstant(text: string): Instant | null {
   const match = rfc3339.exec(text);
@@ -40,7 +44,8 @@ export function parseInstant(text: string): Instant | null {
   const utc = new Date(0);
   utc.setUTCFullYear(year, month - 1, day);
   utc.setUTCHours(hour, minute, leap ? 59 : second, fractionMs);
-  return (utc.getTime() - offset) as Instant;
+  const at = (utc.getTime() - offset) as Instant;
+  return at >= firstInstant && at <= lastInstant ? at : null;
 }
 
 function offsetMs(sign: string | undefined, hours: string | undefined, minutes: string | undefined): number | null {
@@ -52,7 +57,14 @@ function offsetMs(sign: string | undefined, hours: string | undefined, minutes: 
 }
 
 /** RFC 3339 in UTC with milliseconds: `2025-06-30T12:30:00.000Z`. */
-export const formatInstant = (at: Instant): string => new Date(at).toISOString();
+export function formatInstant(at: Instant): string {
+  if (at === lastFormatted.at) return lastFormatted.text;
+  lastFormatted = { at, text: new Date(at).toISOString() };
+  return lastFormatted.text;
+}
+
+// A batch is recorded at one instant and an order's first status occurs when it is placed: the same text again and again.
+let lastFormatted = { at: 0, text: new Date(0).toISOString() };
 
 /** A calendar month in UTC, counted from year 0: `year * 12 + (month - 1)`. */
 export type Month = number & { readonly __brand: 'Month' };
@@ -63,7 +75,10 @@ export function monthOf(at: Instant): Month {
 }
 
 /** The first instant of the month, UTC. */
-export const startOfMonth = (month: Month): Instant => Date.UTC(Math.floor(month / 12), month % 12, 1) as Instant;
+export function startOfMonth(month: Month): Instant {
+  // Not Date.UTC: it takes the years 0..99 for 1900..1999.
+  return new Date(0).setUTCFullYear(Math.floor(month / 12), month % 12, 1) as Instant;
+}
 
 /** `2025_06`: the form used in partition names. */
 export const monthName = (month: Month): string =>

@@ -44,7 +44,8 @@ export function fieldErrorsOf(error: z.ZodError): FieldError[] {
         detail: 'is not a field of this document',
       }));
     }
-    return [{ pointer: pointerOf(issue.path), code: codeOf(issue), detail: issue.message }];
+    const code = codeOf(issue);
+    return [{ pointer: pointerOf(issue.path), code, detail: code === 'required' ? 'is required' : issue.message }];
   });
 }
 
@@ -52,5 +53,6 @@ export function fieldErrorsOf(error: z.ZodError): FieldError[] {
 function codeOf(issue: z.core.$ZodIssue): string {
   if (issue.code === 'custom')
     return typeof issue.params?.['code'] === 'string' ? issue.params['code'] : 'invalid_value';
-  return issue.code === 'invalid_type' && issue.input === undefined ? 'required' : issue.code;
+  // Zod leaves the input out of its issues, so only the message tells a missing field from one of another type.
+  return issue.code === 'invalid_type' && issue.message.endsWith('received undefined') ? 'required' : issue.code;
 }

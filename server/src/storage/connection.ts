@@ -10,18 +10,23 @@ export interface ConnectionOptions {
   readonly statementTimeoutMs: number;
   /** How long a new connection may take. */
   readonly connectTimeoutMs: number;
+  /** Further settings of the session. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** The driver's settings for one connection. The session speaks UTC and ISO whatever the server, role or system says. */
 export function clientConfig(options: ConnectionOptions): pg.ClientConfig {
+  const { url, sessionOptions } = splitOptions(options.url);
   return {
-    connectionString: options.url,
+    connectionString: url,
     application_name: options.applicationName,
     connectionTimeoutMillis: options.connectTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: 5_000,
     types: pgTypes,
+    // The driver lets a connection string's own options replace these, so they are joined here; the last one named counts.
     options: [
+      ...sessionOptions,
       '-c TimeZone=UTC',
       '-c DateStyle=ISO',
       '-c IntervalStyle=postgres',
@@ -31,8 +36,18 @@ export function clientConfig(options: ConnectionOptions): pg.ClientConfig {
       `-c statement_timeout=${options.statementTimeoutMs}`,
       // A transaction whose process hangs must not hold its locks for ever.
       '-c idle_in_transaction_session_timeout=60000',
+      ...Object.entries(options.settings ?? {}).map(([name, value]) => `-c ${name}=${value}`),
     ].join(' '),
   };
+}
+
+/** Takes `?options=-c search_path=…` out of a connection string. */
+function splitOptions(url: string): { url: string; sessionOptions: string[] } {
+  const parsed = URL.canParse(url) ? new URL(url) : null;
+  const found = parsed?.searchParams.get('options') ?? null;
+  if (parsed === null || found === null) return { url, sessionOptions: [] };
+  parsed.searchParams.delete('options');
+  return { url: parsed.href, sessionOptions: [found] };
 }
 
 /** Opens one connection of its own, outside the pool. */

@@ -44,13 +44,26 @@ export async function openCustomerLayouts(db: Database, logger: Logger, refreshM
   let draining = new Set<string>();
   let version = '';
 
-  const refresh = async (): Promise<void> => {
+  const readAgain = async (): Promise<void> => {
     const [row] = await db.read(selectEpoch());
     const current = `${row?.epoch}/${row?.layouts}`;
     if (current === version) return;
     known = group(await db.query(selectLayouts()));
     draining = new Set([...known].filter(([, layout]) => layout.draining).map(([customerId]) => customerId));
     version = current;
+  };
+  // One at a time, or an older answer could overwrite a newer one. Who asks while one runs shares the one that comes after it.
+  let running: Promise<void> = Promise.resolve();
+  let next: Promise<void> | null = null;
+  const refresh = (): Promise<void> => {
+    next ??= running
+      .catch(() => {})
+      .then(() => {
+        next = null;
+        running = readAgain();
+        return running;
+      });
+    return next;
   };
   await refresh();
   const timer = setInterval(() => {
@@ -63,8 +76,9 @@ export async function openCustomerLayouts(db: Database, logger: Logger, refreshM
   return {
     layoutsOf: (customerId) => (known.get(customerId) ?? plain).layouts,
     async whenWritable(customerIds) {
-      for (let waitedMs = 0; isDraining(customerIds); waitedMs += drainingPollMs) {
-        if (waitedMs >= drainingPatienceMs) {
+      const deadlineMs = performance.now() + drainingPatienceMs;
+      while (isDraining(customerIds)) {
+        if (performance.now() >= deadlineMs) {
           throw new StorageError(
             'storage_overloaded',
             'This customer is being moved to another layout. Try again shortly.',

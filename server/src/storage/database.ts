@@ -2,7 +2,7 @@ import pg from 'pg';
 import { type ConnectionOptions, clientConfig, connect } from './connection.ts';
 import { toStorageError } from './faults.ts';
 import { createReadClients, queryConfig } from './read-clients.ts';
-import { isConnectionLoss, isTransient, withRetry } from './retry.ts';
+import { isTransient, withRetry } from './retry.ts';
 import type { Statement } from './sql.ts';
 import { runTransaction, sessionOf, type Transaction, type TransactionOptions } from './transaction.ts';
 
@@ -15,7 +15,7 @@ export interface DatabaseOptions extends ConnectionOptions {
 
 /** Every error is a StorageError (see faults.ts) unless `work` itself threw something else. */
 export interface Database {
-  /** One short read outside a transaction. Run again once on a new connection when its connection was lost. */
+  /** One short read outside a transaction. Run again once on a new connection when its connection was lost under way. */
   read<Row>(statement: Statement<Row>): Promise<Row[]>;
   /** One statement outside a transaction, on a pooled connection; for reads that may take longer and for single writes. */
   query<Row>(statement: Statement<Row>): Promise<Row[]>;
@@ -40,10 +40,13 @@ export function createDatabase(options: DatabaseOptions): Database {
   const pool = new pg.Pool({ ...clientConfig(options), max: options.poolSize, idleTimeoutMillis: 30_000 });
   // An idle connection that dies is dropped by the pool; the next user gets a new one or an error of its own.
   pool.on('error', () => {});
+  // One that dies between two statements of a transaction has nobody else listening: without this the process would end. The
+  // next statement reports the loss.
+  pool.on('connect', (client) => client.on('error', () => {}));
   const readers = createReadClients(options, options.readClients);
 
   return {
-    read: (statement) => withRetry(() => wrapped(() => readers.read(statement)), isConnectionLoss, oneMore),
+    read: (statement) => wrapped(() => readers.read(statement)),
     query: (statement) => wrapped(async () => (await pool.query(queryConfig(statement))).rows),
     transaction: (work, transactionOptions = {}) =>
       withRetry(
@@ -65,8 +68,6 @@ export function createDatabase(options: DatabaseOptions): Database {
     },
   };
 }
-
-const oneMore = { attempts: 2, firstPauseMs: 5 };
 
 async function wrapped<T>(work: () => Promise<T>): Promise<T> {
   try {

@@ -15,5 +15,3 @@ export const distributionOf = {
   api_keys: 'reference',
   audit_log: 'local',
 } as const satisfies Record<string, Distribution>;
-
-export type TableName = keyof typeof distributionOf;

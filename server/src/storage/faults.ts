@@ -5,8 +5,9 @@ export type FaultKind =
   | 'lock_timeout' // 55P03
   | 'timeout' // 57014: statement_timeout or a cancel
   | 'unique' // 23505
-  | 'data' // this row cannot be stored: classes 22 and 23 but for 23505
+  | 'data' // this row cannot be stored: classes 22 and 23 but for 23505, and class 54 (too long for an index)
   | 'missing_object' // 42P01, 3F000, 42883: the schema is older or newer than this code
+  | 'missing_database' // 3D000
   | 'disk_full' // 53100
   | 'read_only' // 25006: a standby
   | 'permission' // 42501, 28xxx
@@ -35,7 +36,7 @@ const exact: Readonly<Record<string, FaultKind>> = {
   '42703': 'missing_object',
   '42883': 'missing_object',
   '3F000': 'missing_object',
-  '3D000': 'missing_object',
+  '3D000': 'missing_database',
   '25006': 'read_only',
   '42501': 'permission',
 };
@@ -45,6 +46,7 @@ const byClass: Readonly<Record<string, FaultKind>> = {
   '22': 'data',
   '23': 'data',
   '28': 'permission',
+  '54': 'data',
   // Citus reports the loss of a worker in mid-flight as an internal error (notes: failures).
   XX: 'unavailable',
 };
@@ -66,14 +68,12 @@ const socketCodes = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
   'ECONNABORTED',
-  'ENOENT',
   'EPIPE',
   'ETIMEDOUT',
   'EHOSTUNREACH',
   'ENETUNREACH',
   'ENOTFOUND',
   'EAI_AGAIN',
-  'EACCES',
   'ENOTSOCK',
   'ERR_STREAM_PREMATURE_CLOSE',
   'ERR_STREAM_DESTROYED',
@@ -87,9 +87,16 @@ const driverWords =
 function isConnectionFault(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof AggregateError) return error.errors.some(isConnectionFault);
-  if ('code' in error && typeof error.code === 'string') return socketCodes.has(error.code);
+  if ('code' in error && typeof error.code === 'string') return socketCodes.has(error.code) || isSocketMissing(error);
   return driverWords.test(error.message);
 }
+
+/** A socket file that is not there or not ours to use; the same codes come from files that have nothing to do with a database. */
+const isSocketMissing = (error: Error): boolean =>
+  'code' in error &&
+  (error.code === 'ENOENT' || error.code === 'EACCES') &&
+  'syscall' in error &&
+  error.syscall === 'connect';
 
 export type StorageErrorCode =
   | 'storage_unavailable'
@@ -125,6 +132,10 @@ const codeOfKind: Readonly<Record<FaultKind, [StorageErrorCode, string]>> = {
     'The database accepts no writes now (a standby?). Point DATABASE_URL at the primary.',
   ],
   missing_object: ['schema_mismatch', 'The schema of the database does not fit this version. Run `milliard migrate`.'],
+  missing_database: [
+    'storage_fault',
+    'The database that DATABASE_URL names does not exist. Create it, then run `milliard migrate`.',
+  ],
   permission: ['storage_fault', 'The database refuses the user of DATABASE_URL.'],
   unique: ['storage_fault', 'The database refused a row.'],
   data: ['storage_fault', 'The database refused a row.'],

@@ -91,10 +91,9 @@ async function commitBatch<In, Out>(
   batch: readonly Waiting<In, Out>[],
 ): Promise<void> {
   const startedMs = performance.now();
+  let outcomes: readonly Out[];
   try {
-    const outcomes = await options.commit(batch.map(({ row }) => row));
-    for (const [i, { resolve }] of batch.entries()) resolve(outcomes[i] as Out);
-    options.onCommit?.(batch.length, performance.now() - startedMs);
+    outcomes = await options.commit(batch.map(({ row }) => row));
   } catch (error) {
     if (batch.length === 1 || !isOfOneRow(error)) {
       for (const { reject } of batch) reject(error);
@@ -103,7 +102,23 @@ async function commitBatch<In, Out>(
     const middle = batch.length >> 1;
     await commitBatch(options, batch.slice(0, middle));
     await commitBatch(options, batch.slice(middle));
+    return;
   }
+  // From here on everything is stored: nothing may lead to another commit.
+  if (outcomes.length === batch.length) {
+    for (const [i, { resolve }] of batch.entries()) resolve(outcomes[i] as Out);
+  } else {
+    const bug = new Error(`${outcomes.length} outcomes for ${batch.length} ${options.name}`);
+    for (const { reject } of batch) reject(bug);
+  }
+  report(options, batch.length, performance.now() - startedMs);
+}
+
+/** A metric that fails is no reason to fail a write. */
+function report<In, Out>({ onCommit }: GroupCommitOptions<In, Out>, rows: number, durationMs: number): void {
+  try {
+    onCommit?.(rows, durationMs);
+  } catch {}
 }
 
 /** Whether one row of many can be to blame. A lost connection or a full disk would fail every half just the same. */

@@ -6,7 +6,7 @@ import { dynamic, sql, statement } from './sql.ts';
 /** Tables with one partition a month, by order id. */
 export const monthlyTables = ['orders', 'order_statuses'] as const;
 
-export const monthsKeptBack = 24;
+const monthsKeptBack = 24;
 export const monthsKeptAhead = 3;
 
 /** The oldest month an import may make: UUID version 7 begins in 1970, order systems with data worth keeping later. */
@@ -64,9 +64,11 @@ export async function ensureMonths(db: Database, months: readonly Month[]): Prom
     await session.run(dynamic(sql`select pg_advisory_lock(hashtext('milliard partitions'))`));
     const attached = await session.run(selectPartitions(monthlyTables));
     const names = new Set(attached.map(({ name }) => name));
-    for (const month of missing)
-      for (const table of monthlyTables) await makePartition(session, { table, month, names });
-    return missing;
+    const made = new Set<Month>();
+    for (const month of missing) {
+      for (const table of monthlyTables) if (await makePartition(session, { table, month, names })) made.add(month);
+    }
+    return [...made];
   });
 }
 
@@ -76,9 +78,11 @@ interface Wanted {
   readonly names: ReadonlySet<string>;
 }
 
-async function makePartition(session: Session, { table, month, names }: Wanted): Promise<void> {
+/** @returns false when somebody else had made it */
+async function makePartition(session: Session, { table, month, names }: Wanted): Promise<boolean> {
   const name = `${table}_${monthName(month)}`;
-  if (names.has(name)) return;
+  if (names.has(name)) return false;
   // In one transaction: a process killed between the two steps leaves no table that is attached nowhere.
   await session.script(`begin; ${createPartition(table, name)}; ${attachPartition(table, name, month)}; commit`);
+  return true;
 }

@@ -1,5 +1,7 @@
 import type pg from 'pg';
 import { type ConnectionOptions, connect } from './connection.ts';
+import { toStorageError } from './faults.ts';
+import { isConnectionLoss } from './retry.ts';
 import type { Statement } from './sql.ts';
 
 /**
@@ -8,6 +10,7 @@ import type { Statement } from './sql.ts';
  * a slow one delays those behind it.
  */
 export interface ReadClients {
+  /** Reads change nothing, so one whose connection was lost under way runs once more on a new one. */
   read<Row>(statement: Statement<Row>): Promise<Row[]>;
   close(): Promise<void>;
 }
@@ -17,7 +20,15 @@ interface Slot {
   inFlight: number;
 }
 
-export function createReadClients(options: ConnectionOptions, count: number): ReadClients {
+// A page is read in the order of an index and cut after some rows. Measured at 1 M orders in 28 partitions (microseconds a read):
+// - planned anew for its values each time, an order by id costs 203; with one plan for all values 56, as its month is chosen
+//   when the plan is run;
+// - the planner expects few orders of any customer and would read and sort them all: a page of a customer with 30,000 orders
+//   took 23,000, read in order 500. Where nothing is in order a sort is still done.
+const planning = { plan_cache_mode: 'force_generic_plan', enable_sort: 'off', enable_bitmapscan: 'off' };
+
+export function createReadClients(given: ConnectionOptions, count: number): ReadClients {
+  const options = { ...given, settings: { ...given.settings, ...planning } };
   const slots: Slot[] = Array.from({ length: count }, () => ({ client: null, inFlight: 0 }));
   let closed = false;
 
@@ -48,9 +59,19 @@ export function createReadClients(options: ConnectionOptions, count: number): Re
       const slot = leastBusy();
       slot.inFlight++;
       try {
-        const client = await open(slot);
-        const { rows } = await client.query({ ...queryConfig(statement) });
-        return rows as Row[];
+        const opening = open(slot);
+        const client = await opening;
+        try {
+          return (await client.query(queryConfig(statement))).rows as Row[];
+        } catch (error) {
+          // Once more on a new connection. A connection that cannot even be opened is not tried again: the caller waited for it.
+          if (!isConnectionLoss(toStorageError(error))) throw error;
+          if (slot.client === opening) {
+            slot.client = null;
+            client.end().catch(() => {});
+          }
+        }
+        return (await (await open(slot)).query(queryConfig(statement))).rows as Row[];
       } finally {
         slot.inFlight--;
       }

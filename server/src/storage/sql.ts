@@ -41,8 +41,24 @@ const compiler = new Kysely<unknown>({
   },
 });
 
-/** A statement whose text depends on its arguments, made with the `sql` tag. Not prepared by name. */
+/** A statement whose text depends on its arguments, made with the `sql` tag. Planned anew each time. */
 export function dynamic<Row>(raw: RawBuilder<Row>): Statement<Row> {
   const { sql: text, parameters } = raw.compile(compiler);
   return { text, values: parameters };
+}
+
+const names = new Map<string, string>();
+
+/**
+ * The same for a statement that has few texts, whatever its arguments: each text is prepared once a connection. Values that
+ * shape the text (`sql.lit`, `sql.raw`) must come from small fixed sets, or connections fill with plans.
+ */
+export function prepared<Row>(raw: RawBuilder<Row>): Statement<Row> {
+  const compiled = dynamic(raw);
+  let name = names.get(compiled.text);
+  if (name === undefined) {
+    name = `prepared_${names.size + 1}`;
+    names.set(compiled.text, name);
+  }
+  return { ...compiled, name };
 }

@@ -75,30 +75,46 @@ export async function runTransaction<T>(
   work: (tx: Transaction) => Promise<T>,
   options: Attempt,
 ): Promise<T> {
+  let unknown: StorageError | null = null;
+  const first = await checkOut(pool);
   try {
-    return await attemptTransaction(pool, work, options);
+    return await attemptTransaction(first, work, options);
   } catch (error) {
-    const unknown = error instanceof StorageError && error.code === 'commit_unknown';
-    const again = unknown ? options.idempotent === true : isConnectionLoss(error);
+    if (error instanceof StorageError && error.code === 'commit_unknown') unknown = error;
+    const again = unknown === null ? isConnectionLoss(error) : options.idempotent === true;
     if (!again || options.connectionLossIsFinal === true) throw error;
-    return await attemptTransaction(pool, work, options);
+  }
+  try {
+    return await attemptTransaction(await checkOut(pool), work, options);
+  } catch (error) {
+    // The second run could not find out what became of the first.
+    throw unknown !== null && isConnectionLoss(error) ? unknown : error;
+  }
+}
+
+/** Who could not get a connection once has waited long enough: that failure is final. */
+async function checkOut(pool: pg.Pool): Promise<pg.PoolClient> {
+  try {
+    return await pool.connect();
+  } catch (error) {
+    throw toStorageError(error);
   }
 }
 
 async function attemptTransaction<T>(
-  pool: pg.Pool,
+  client: pg.PoolClient,
   work: (tx: Transaction) => Promise<T>,
   options: Attempt,
 ): Promise<T> {
-  const client = await pool.connect().catch((error: unknown) => {
-    throw toStorageError(error);
-  });
   let committing = false;
   try {
     await client.query(beginText(options));
     const result = await work(sessionOf(client));
     committing = true;
-    await client.query('commit');
+    const { command } = await client.query('commit');
+    // PostgreSQL answers COMMIT of a failed transaction with ROLLBACK and no error: `work` swallowed one outside a savepoint.
+    if (command !== 'COMMIT')
+      throw new Error(`The transaction ended with ${command}: its work went on after a failed statement.`);
     client.release();
     return result;
   } catch (error) {

@@ -4,23 +4,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { TestServer } from './test-server.ts';
+import { watchServer } from './watchdog.ts';
 
 const debianBin = '/usr/lib/postgresql/15/bin';
 
 /** The folder with the programs of a PostgreSQL 15 on this machine: MILLIARD_TEST_PG15_BIN, Debian's, or pg_config's. */
 export function findPostgres15(): string | null {
   const named = process.env['MILLIARD_TEST_PG15_BIN'];
-  if (named !== undefined) return named;
-  const candidates = [debianBin, output('pg_config', ['--bindir'])];
+  const candidates = named === undefined ? [debianBin, output('pg_config', ['--bindir'])] : [named];
   return candidates.find((bin) => bin !== null && isPostgres15(bin)) ?? null;
 }
 
 function isPostgres15(bin: string): boolean {
   return existsSync(join(bin, 'initdb')) && / 15[.\s]/.test(output(join(bin, 'postgres'), ['--version']) ?? '');
 }
-
-// Ends PostgreSQL when our end of stdin closes: after a kill -9 of the test run nothing keeps running.
-const supervise = 'dir=$1; shift; "$@" </dev/null & pid=$!; cat >/dev/null; kill -INT $pid; wait $pid; rm -rf "$dir"';
 
 /**
  * Starts a throw-away PostgreSQL 15 that listens on a socket in its own folder only.
@@ -36,20 +33,17 @@ export async function startPostgres15(bin: string, settings: Readonly<Record<str
   const initdb = ['-D', data, '-U', 'milliard', '-A', 'trust', '--no-locale', '--encoding=UTF8', '--no-sync'];
   execFileSync(join(bin, 'initdb'), initdb, { ...options, stdio: ['ignore', 'ignore', 'pipe'] });
   const flags = Object.entries({ ...settings, listen_addresses: '', unix_socket_directories: dir });
-  const command = [join(bin, 'postgres'), '-D', data, ...flags.flatMap(([name, value]) => ['-c', `${name}=${value}`])];
-  const child = spawn('sh', ['-c', supervise, 'sh', dir, ...command], {
+  const args = ['-D', data, ...flags.flatMap(([name, value]) => ['-c', `${name}=${value}`])];
+  const server = spawn(join(bin, 'postgres'), args, {
     ...options,
-    stdio: ['pipe', 'ignore', 'pipe'],
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe'],
   });
+  const stop = watchServer(dir, join(data, 'postmaster.pid'));
   let log = '';
-  child.stderr.on('data', (chunk) => {
+  server.stderr.on('data', (chunk) => {
     log = (log + chunk).slice(-4_000);
   });
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const stop = async () => {
-    child.stdin.end();
-    await ended;
-  };
   const url = `postgresql://milliard@localhost/postgres?host=${encodeURIComponent(dir)}`;
   await untilReady(url).catch(async (cause: unknown) => {
     await stop();

@@ -15,8 +15,8 @@ import {
 import { mergeHistories } from './order-merge-service.ts';
 import { byKey, keyIdentity, type PlacedOrder } from './order-placement.ts';
 import type { ImportedStatus } from './order-status.ts';
-import { copyStatuses, insertStatuses, type OwnedStatusRow, statusValues } from './order-statuses-queries.ts';
-import { copyOrders, existingOrders, insertOrders, orderValues } from './orders-queries.ts';
+import { copyStatuses, insertStatuses, type StatusValues, statusValues } from './order-statuses-queries.ts';
+import { copyOrders, insertOrders, orderValues } from './orders-queries.ts';
 
 export type WriteOutcome =
   | { readonly kind: 'created'; readonly order: Order }
@@ -61,18 +61,14 @@ async function writeIn(tx: Transaction, candidates: readonly Candidate[], run: R
   const stored = await findEarlier(tx, candidates);
   const { claimants, keyless } = sortOut(candidates, stored);
   const claimed = await claimKeys(tx, claimants, run.method);
-  const created = [
-    ...claimants.filter(({ placed }) => claimed.has(placed.order.orderId)),
-    ...(await unwritten(tx, keyless, run)),
-  ];
+  const created = [...claimants.filter(({ placed }) => claimed.has(placed.order.orderId)), ...keyless];
   await insertNew(
     tx,
     created.map(({ placed }) => placed),
-    run.method,
+    run,
   );
 
   const isCreated = new Set(created.map(({ placed }) => placed.order.orderId));
-  for (const { placed } of keyless) isCreated.add(placed.order.orderId);
   const rest = candidates.filter(
     ({ placed, refusal }) => placed.key !== null && refusal === null && !isCreated.has(placed.order.orderId),
   );
@@ -113,13 +109,12 @@ function sortOut(candidates: readonly Candidate[], stored: StoredKeys) {
   const keyless: Candidate[] = [];
   const seen = new Set<string>();
   for (const candidate of candidates) {
-    const { key } = candidate.placed;
+    const { key, identity } = candidate.placed;
     if (candidate.refusal !== null) continue;
     if (key === null) {
       keyless.push(candidate);
       continue;
     }
-    const identity = keyIdentity(key);
     if (seen.has(identity) || stored.has(identity)) continue;
     seen.add(identity);
     claimants.push(candidate);
@@ -146,37 +141,27 @@ async function claimKeys(tx: Transaction, claimants: readonly Candidate[], metho
   return new Set((await tx.run(insertOrderKeys(rows))).map(({ orderId }) => orderId));
 }
 
+const asTheyAre = (values: StatusValues): StatusValues => values;
+
 function toKeyRow(placed: PlacedOrder): OrderKeyInsert {
   if (placed.key === null) throw new RangeError('Only orders with a key claim one.');
   return { ...placed.key, orderId: placed.order.orderId, contentHash: placed.contentHash };
 }
 
-/** Orders without a key that are not there yet: on a first run all of them. */
-async function unwritten(
-  tx: Transaction,
-  keyless: readonly Candidate[],
-  { again }: Run,
-): Promise<readonly Candidate[]> {
-  if (!again || keyless.length === 0) return keyless;
-  const there = new Set(
-    (await tx.run(existingOrders(keyless.map(({ placed }) => placed.order.orderId)))).map((row) => row.orderId),
-  );
-  return keyless.filter(({ placed }) => !there.has(placed.order.orderId));
-}
-
-async function insertNew(tx: Transaction, orders: readonly PlacedOrder[], method: WriteMethod): Promise<void> {
+async function insertNew(tx: Transaction, orders: readonly PlacedOrder[], { method, again }: Run): Promise<void> {
   if (orders.length === 0) return;
-  if (method === 'copy') {
+  // What a lost first run stored, or is committing still, INSERT waits for and leaves alone; COPY would fail.
+  if (method === 'copy' && !again) {
     await tx.copyIn(copyOrders, copyChunks(orders, orderValues));
-    await tx.copyIn(copyStatuses, copyChunks(ownedRows(orders), statusValues));
+    await tx.copyIn(copyStatuses, copyChunks(firstHistories(orders), asTheyAre));
     return;
   }
   await tx.run(insertOrders(orders));
-  await tx.run(insertStatuses([...ownedRows(orders)]));
+  await tx.run(insertStatuses([...firstHistories(orders)]));
 }
 
-function* ownedRows(orders: readonly PlacedOrder[]): Generator<OwnedStatusRow> {
-  for (const { order, history } of orders) for (const row of history) yield { ...row, orderId: order.orderId };
+function* firstHistories(orders: readonly PlacedOrder[]): Generator<StatusValues> {
+  for (const { order, history } of orders) for (const row of history) yield statusValues(order.orderId, row);
 }
 
 interface Found {
@@ -185,10 +170,10 @@ interface Found {
 }
 
 function outcomeOf({ placed, refusal }: Candidate, { isCreated, stored }: Found): WriteOutcome {
-  const { order, key, contentHash } = placed;
+  const { order, key, identity, contentHash } = placed;
   if (refusal === 'occurred_at_in_future') return { kind: 'refused', code: refusal, orderId: null };
   if (isCreated.has(order.orderId)) return { kind: 'created', order };
-  const found = key === null ? undefined : stored.get(keyIdentity(key));
+  const found = key === null ? undefined : stored.get(identity);
   // Our own id under our own key: this very transaction was committed before.
   if (found?.orderId === order.orderId) return { kind: 'created', order };
   if (found === undefined) {

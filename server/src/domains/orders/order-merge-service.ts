@@ -3,7 +3,7 @@ import type { Instant } from '../../core/time.ts';
 import { copyChunks } from '../../storage/copy.ts';
 import type { Transaction } from '../../storage/transaction.ts';
 import { type ImportedStatus, missingRows, type StatusRow, stateOf } from './order-status.ts';
-import { copyStatuses, historiesOf, type OwnedStatusRow, statusValues } from './order-statuses-queries.ts';
+import { copyStatuses, historiesOf, type StatusValues, statusValues } from './order-statuses-queries.ts';
 import { lockOrders, type OrderStateUpdate, updateOrderStates } from './orders-queries.ts';
 
 export interface HistoryMerge {
@@ -26,18 +26,21 @@ export async function mergeHistories(
   const histories = new Map<OrderId, StatusRow[]>(ids.map((id) => [id, []]));
   for (const { orderId, ...row } of await tx.run(historiesOf(ids))) histories.get(orderId)?.push(row);
 
-  const added: OwnedStatusRow[] = [];
+  const added: StatusValues[] = [];
   const counts = new Map<OrderId, number>();
   for (const { orderId, statuses, actor } of merges) {
     const history = histories.get(orderId) ?? [];
     const missing = missingRows(history, statuses, { now, actor });
     if (missing.length === 0) continue;
     history.push(...missing);
-    added.push(...missing.map((row) => ({ ...row, orderId })));
+    added.push(...missing.map((row) => statusValues(orderId, row)));
     counts.set(orderId, (counts.get(orderId) ?? 0) + missing.length);
   }
   if (added.length === 0) return counts;
-  await tx.copyIn(copyStatuses, copyChunks(added, statusValues));
+  await tx.copyIn(
+    copyStatuses,
+    copyChunks(added, (values) => values),
+  );
   const states = [...counts.keys()].map(
     (orderId): OrderStateUpdate => ({ orderId, ...stateOf(histories.get(orderId) ?? []) }),
   );

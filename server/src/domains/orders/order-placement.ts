@@ -14,6 +14,8 @@ export interface PlacedOrder {
   readonly history: readonly StatusRow[];
   /** What a replay is recognised by; null when the client gave no name at all. */
   readonly key: PlacedKey | null;
+  /** `keyIdentity` of the key, '' without one: compared so often in a batch that it is made once. */
+  readonly identity: string;
   /** Where the key may stand from the customer's earlier layouts; those are never written again. */
   readonly earlierKeys: readonly PlacedKey[];
   readonly contentHash: Buffer;
@@ -61,24 +63,27 @@ export function placeOrder(input: NewOrder, requestKey: string | null, context: 
     bucket,
     state,
     history,
-    key: key === null ? null : { ...key, customerId: input.customerId, bucket },
+    key: key === null ? null : { kind: key.kind, key: key.key, customerId: input.customerId, bucket },
+    identity: key === null ? '' : keyIdentity({ kind: key.kind, key: key.key, customerId: input.customerId }),
     earlierKeys: key === null || layouts.length === 1 ? [] : earlierHomes(input.customerId, key, { layouts, bucket }),
     contentHash: contentHashOf(input),
   };
 }
 
-/** Pending since it was placed, then whatever history came with it. */
+/**
+ * Pending since it was placed, then whatever history came with it. A history that begins before the order was placed (or that
+ * comes without placed_at) has its pending at its beginning: made up here, it must not outdo what really happened.
+ */
 function firstHistory(input: NewOrder, placedAt: Instant, context: { now: Instant; actor: string }): StatusRow[] {
-  const pending: StatusRow = {
-    seq: 1,
-    status: 'pending',
-    occurredAt: placedAt,
-    recordedAt: context.now,
-    reason: null,
-    actor: context.actor,
-    eventKey: null,
-  };
-  return input.statuses === null ? [pending] : [pending, ...missingRows([pending], input.statuses, context)];
+  const imported = input.statuses ?? [];
+  const since = imported.reduce(
+    (earliest, { occurredAt }) => (occurredAt < earliest ? occurredAt : earliest),
+    placedAt,
+  );
+  const own = imported.find(({ status, occurredAt }) => status === 'pending' && occurredAt === since);
+  const first = own ?? { status: 'pending', occurredAt: since, reason: null, eventKey: null };
+  const pending: StatusRow = { ...first, seq: 1, recordedAt: context.now, actor: context.actor };
+  return [pending, ...missingRows([pending], imported, context)];
 }
 
 function earlierHomes(
@@ -98,7 +103,5 @@ export const keyIdentity = (key: Pick<PlacedKey, 'customerId' | 'kind' | 'key'>)
 /** Orders by key, so that concurrent batches claim keys in the same order and never wait for each other crosswise. */
 export const byKey = (a: PlacedOrder, b: PlacedOrder): number => {
   if (a.bucket !== b.bucket) return a.bucket - b.bucket;
-  const [left, right] = [sortKey(a), sortKey(b)];
-  return left < right ? -1 : left > right ? 1 : 0;
+  return a.identity < b.identity ? -1 : a.identity > b.identity ? 1 : 0;
 };
-const sortKey = ({ key }: PlacedOrder): string => (key === null ? '' : keyIdentity(key));

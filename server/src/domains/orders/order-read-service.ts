@@ -4,6 +4,7 @@ import type { OrderId } from '../../core/ids.ts';
 import type { Instant, Month } from '../../core/time.ts';
 import type { CustomerLayouts } from '../../storage/customer-layouts.ts';
 import type { Database } from '../../storage/database.ts';
+import { monthsKeptAhead } from '../../storage/partitions.ts';
 import type { Order } from './order.ts';
 import type { OrderErrorCode } from './order-errors.ts';
 import { selectOrderKeys } from './order-keys-queries.ts';
@@ -55,7 +56,8 @@ export interface OrderReads {
 }
 
 export const countCap = 10_000;
-export const streamPageRows = 1_000;
+// Pages share the pipelined connections with single reads, which wait while a page is sent.
+const streamPageRows = 500;
 
 export interface OrderReadDeps {
   readonly db: Database;
@@ -131,9 +133,9 @@ function selectionOf({ layouts }: OrderReadDeps, { statuses, customerId }: Order
 }
 
 // A customer's orders are thin over the months, so one statement over two years beats many over a month each; lists over all
-// customers fill a page from the newest month.
+// customers fill a page from the newest month. The months that stand ready ahead of it are empty and share its statement.
 const firstMonthsOfCustomer = 32;
-const firstMonthsOfAll = 1;
+const firstMonthsOfAll = 1 + monthsKeptAhead;
 
 async function collect(deps: OrderReadDeps, request: PageRequest, span: IdSpan): Promise<Order[]> {
   const { direction, limit, filter } = request;
@@ -143,15 +145,11 @@ async function collect(deps: OrderReadDeps, request: PageRequest, span: IdSpan):
   for (const window of windowsOf(span, { months: deps.months(), direction, firstMonths })) {
     const missing = limit + 1 - found.length;
     const statement = ordersPage(selection, { ...window, direction }, missing);
-    const rows = await (limit > shortPageRows ? deps.db.query(statement) : deps.db.read(statement));
-    for (const row of rows) found.push(toOrder(row));
+    for (const row of await deps.db.read(statement)) found.push(toOrder(row));
     if (found.length > limit) break;
   }
   return found;
 }
-
-// Longer pages take a pooled connection: on a pipelined one everybody behind them would wait.
-const shortPageRows = 100;
 
 /** The order with this number, under whichever layout it was written; at most one row. */
 async function findByNumber({ db, layouts }: OrderReadDeps, { filter }: { filter: OrderFilter }): Promise<Order[]> {

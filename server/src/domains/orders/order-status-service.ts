@@ -13,7 +13,7 @@ import {
   type StatusRow,
   type StatusState,
 } from './order-status.ts';
-import { insertStatuses, knownEvents, type OwnedStatusRow } from './order-statuses-queries.ts';
+import { insertStatuses, knownEvents, type StatusValues, statusValues } from './order-statuses-queries.ts';
 import { lockOrders, updateOrderStates } from './orders-queries.ts';
 
 /** A status that somebody reports for an order. */
@@ -48,7 +48,7 @@ async function recordIn(tx: Transaction, clock: Clock, events: readonly Reported
   // The clock is read after the locks: an event without a time happens when it is its turn.
   const now = clock.now();
 
-  const rows: OwnedStatusRow[] = [];
+  const rows: StatusValues[] = [];
   const changed = new Map<OrderId, StatusState>();
   const outcomes = events.map((event): StatusOutcome => {
     const state = states.get(event.orderId);
@@ -59,7 +59,7 @@ async function recordIn(tx: Transaction, clock: Clock, events: readonly Reported
       known: known.get(identityOf(event)) ?? null,
     });
     if (judgement.kind === 'recorded' || judgement.kind === 'late') {
-      rows.push({ ...judgement.row, orderId: event.orderId });
+      rows.push(statusValues(event.orderId, judgement.row));
       states.set(event.orderId, judgement.state);
       changed.set(event.orderId, judgement.state);
       if (event.eventKey !== null) known.set(identityOf(event), judgement.row);

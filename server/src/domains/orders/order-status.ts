@@ -138,20 +138,14 @@ export function missingRows(
   imported: readonly ImportedStatus[],
   { now, actor }: Pick<JudgeContext, 'now' | 'actor'>,
 ): StatusRow[] {
-  const known = new Set(existing.flatMap(identitiesOf));
   let seq = existing.reduce((highest, row) => Math.max(highest, row.seq), 0);
   const missing: StatusRow[] = [];
-  for (const status of imported) {
-    if (known.has(identityOf(status))) continue;
-    const row: StatusRow = { ...status, seq: ++seq, recordedAt: now, actor };
-    for (const identity of identitiesOf(row)) known.add(identity);
-    missing.push(row);
+  // Histories are short (an upload brings at most 100 rows), so comparing beats building an index of them.
+  for (const { status, occurredAt, reason, eventKey } of imported) {
+    const isKnown = (row: StatusRow): boolean =>
+      eventKey === null ? row.occurredAt === occurredAt && row.status === status : row.eventKey === eventKey;
+    if (existing.some(isKnown) || missing.some(isKnown)) continue;
+    missing.push({ seq: ++seq, status, occurredAt, recordedAt: now, reason, actor, eventKey });
   }
   return missing;
 }
-
-type Identified = Pick<StatusRow, 'status' | 'occurredAt' | 'eventKey'>;
-const byMoment = (row: Identified): string => `at ${row.occurredAt} ${row.status}`;
-const identityOf = (row: Identified): string => (row.eventKey === null ? byMoment(row) : `key ${row.eventKey}`);
-const identitiesOf = (row: Identified): string[] =>
-  row.eventKey === null ? [byMoment(row)] : [`key ${row.eventKey}`, byMoment(row)];

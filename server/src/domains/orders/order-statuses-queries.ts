@@ -1,5 +1,5 @@
-import type { Bucket } from '../../core/bucket.ts';
 import { bucketOfId, type OrderId } from '../../core/ids.ts';
+import { formatInstant } from '../../core/time.ts';
 import { statement } from '../../storage/sql.ts';
 import type { StatusRow } from './order-status.ts';
 import { transpose } from './orders-queries.ts';
@@ -43,13 +43,15 @@ export const knownEvents = statement<OwnedStatusRow, [readonly EventRef[]]>(
 );
 
 /** Values of one row in the order of `copyStatuses`. */
-export const statusValues = (row: OwnedStatusRow): (string | number | null)[] => [
-  row.orderId,
-  bucketOfId(row.orderId) as Bucket,
+export type StatusValues = readonly (string | number | null)[];
+
+export const statusValues = (orderId: OrderId, row: StatusRow): StatusValues => [
+  orderId,
+  bucketOfId(orderId),
   row.seq,
   row.status,
-  new Date(row.occurredAt).toISOString(),
-  new Date(row.recordedAt).toISOString(),
+  formatInstant(row.occurredAt),
+  formatInstant(row.recordedAt),
   row.reason,
   row.actor,
   row.eventKey,
@@ -59,10 +61,10 @@ export const copyStatuses =
   'copy order_statuses (order_id, bucket, seq, status, occurred_at, recorded_at, reason, actor, event_key) from stdin';
 
 // DO NOTHING for the same reason as in insertOrders; for events the order's row lock has settled who writes which seq.
-export const insertStatuses = statement<{ orderId: OrderId; seq: number }, [readonly OwnedStatusRow[]]>(
+export const insertStatuses = statement<{ orderId: OrderId; seq: number }, [readonly StatusValues[]]>(
   'insert_statuses',
   `insert into order_statuses (order_id, bucket, seq, status, occurred_at, recorded_at, reason, actor, event_key)
    select * from unnest($1::uuid[], $2::smallint[], $3::int[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::text[], $9::text[])
    on conflict do nothing returning order_id as "orderId", seq`,
-  (rows) => transpose(rows.map(statusValues), 9),
+  (rows) => transpose(rows, 9),
 );

@@ -34,10 +34,16 @@ function successorOf(id: OrderId): OrderId {
   return `${next.slice(0, 8)}-${next.slice(8, 12)}-${next.slice(12, 16)}-${next.slice(16, 20)}-${next.slice(20)}` as OrderId;
 }
 
+/** The hint in order and without repetition; it almost always is already. */
+const ascending = (months: readonly Month[]): readonly Month[] =>
+  months.every((month, i) => i === 0 || month > (months[i - 1] ?? month))
+    ? months
+    : [...new Set(months)].sort((a, b) => a - b);
+
 /**
  * Cuts a span into windows of months, nearest first, each twice as long as the one before: a page that the first months fill
  * never opens the hundreds of partitions behind them. `months` are only a hint: together the windows always cover the whole
- * span, so an outdated list of partitions costs time and never a row.
+ * span without overlap, so an outdated list of partitions costs time and never a row.
  * @param firstMonths length of the first window
  */
 export function* windowsOf(
@@ -45,7 +51,9 @@ export function* windowsOf(
   { months, direction, firstMonths }: { months: readonly Month[]; direction: Direction; firstMonths: number },
 ): Generator<IdSpan> {
   if (span.from >= span.to) return;
-  const bounds = months
+  // The first month's start is no bound: nothing lies before it, and a window for nothing would cost a statement.
+  const bounds = ascending(months)
+    .slice(1)
     .map((month) => lowestIdAt(startOfMonth(month)))
     .filter((bound) => bound > span.from && bound < span.to);
   if (direction === 'newest') bounds.reverse();

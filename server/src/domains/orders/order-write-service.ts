@@ -7,6 +7,7 @@ import { ensureMonths, oldestMonth, readyMonths } from '../../storage/partitions
 import type { NewOrder } from './order.ts';
 import { type Candidate, type WriteMethod, type WriteOutcome, writeBatch } from './order-batch-service.ts';
 import { placeOrder } from './order-placement.ts';
+import { previewBatch } from './order-preview-service.ts';
 import { futureToleranceMs } from './order-status.ts';
 
 /** One order to be written, with what the request says beside the document. */
@@ -21,11 +22,18 @@ export interface WriteOptions {
   readonly by: WriteMethod;
   /** Whether months before the ready ones are made (imports) or their orders refused (the API). */
   readonly olderMonths: 'make' | 'refuse';
+  /**
+   * What happens to orders that the database refuses: they are found by halving and refused alone, each half a transaction
+   * (the default), or the write throws and nothing is stored: for callers who halve themselves.
+   */
+  readonly badRows?: 'isolate' | 'throw';
 }
 
 export interface OrderWriter {
-  /** Writes all orders in one transaction; outcomes in the order of the input. One that the database refuses is refused alone. */
+  /** Writes all orders in one transaction (see `badRows` for the exception); outcomes in the order of the input. */
   write(orders: readonly OrderToWrite[], options: WriteOptions): Promise<WriteOutcome[]>;
+  /** What `write` would answer, found out without writing; how many rows a history would add is not looked up. */
+  preview(orders: readonly OrderToWrite[], options: Pick<WriteOptions, 'olderMonths'>): Promise<WriteOutcome[]>;
 }
 
 export interface OrderWriterDeps {
@@ -63,14 +71,20 @@ export function createOrderWriter({ db, layouts, clock, defaultCurrency }: Order
     for (const month of missing) made.add(month);
   };
 
+  const candidatesOf = (orders: readonly OrderToWrite[], olderMonths: WriteOptions['olderMonths']): Candidate[] => {
+    const now = clock.now();
+    const oldest = startOfMonth(olderMonths === 'make' ? oldestMonth : (readyMonths(now)[0] as Month));
+    return orders.map((order) => candidateOf(order, now, oldest));
+  };
+
   return {
-    async write(orders, { by, olderMonths }) {
+    preview: (orders, { olderMonths }) => previewBatch(db, candidatesOf(orders, olderMonths)),
+    async write(orders, { by, olderMonths, badRows = 'isolate' }) {
       await layouts.whenWritable(orders.map(({ order }) => order.customerId));
-      const now = clock.now();
-      const oldest = startOfMonth(olderMonths === 'make' ? oldestMonth : (readyMonths(now)[0] as Month));
-      const candidates = orders.map((order) => candidateOf(order, now, oldest));
+      const candidates = candidatesOf(orders, olderMonths);
       if (olderMonths === 'make') await makeMonths(candidates);
-      return writeHalving(db, candidates, by);
+      if (candidates.length === 0) return [];
+      return badRows === 'throw' ? writeBatch(db, candidates, by) : writeHalving(db, candidates, by);
     },
   };
 }
@@ -87,7 +101,6 @@ function refusalOf(
 
 /** A batch whose data make it fail is halved until the row that the database refuses stands alone. */
 async function writeHalving(db: Database, candidates: readonly Candidate[], by: WriteMethod): Promise<WriteOutcome[]> {
-  if (candidates.length === 0) return [];
   try {
     return await writeBatch(db, candidates, by);
   } catch (error) {

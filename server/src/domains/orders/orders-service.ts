@@ -4,6 +4,7 @@ import type { Currency } from '../../core/money.ts';
 import type { Clock, Month } from '../../core/time.ts';
 import type { CustomerLayouts } from '../../storage/customer-layouts.ts';
 import type { Database } from '../../storage/database.ts';
+import { StorageError } from '../../storage/faults.ts';
 import { createGroupCommit, type GroupCommitOptions } from '../../storage/group-commit.ts';
 import type { Order } from './order.ts';
 import type { WriteOutcome } from './order-batch-service.ts';
@@ -69,7 +70,8 @@ export function createOrders(deps: OrdersDeps): Orders {
       ...(onCommit === undefined ? {} : { onCommit: (rows: number, ms: number) => onCommit(name, rows, ms) }),
     });
   const orderQueue = queue<OrderToWrite, WriteOutcome>('orders', (rows) =>
-    writer.write(rows, { by: 'insert', olderMonths: 'refuse' }),
+    // The queue halves: it knows which callers already have their answer, so no half is ever written twice.
+    writer.write(rows, { by: 'insert', olderMonths: 'refuse', badRows: 'throw' }),
   );
   const statusQueue = queue<ReportedStatus, StatusOutcome>('statuses', (events) => recordStatuses(db, clock, events));
 
@@ -77,13 +79,13 @@ export function createOrders(deps: OrdersDeps): Orders {
     ...reads,
     writer,
     async createOrder(order) {
-      const outcome = await orderQueue.write(order);
+      const outcome = await orderQueue.write(order).catch(refuseBadRow);
       if (outcome.kind === 'created') return { order: outcome.order, replayed: false };
       if (outcome.kind === 'replayed') return { order: await reads.getOrder(outcome.orderId), replayed: true };
       throw refusedWrite(outcome.code, outcome.orderId);
     },
     async recordStatus(event) {
-      const outcome = await statusQueue.write(event);
+      const outcome = await statusQueue.write(event).catch(refuseBadRow);
       if (outcome.kind === 'not_found') throw orderNotFound(event.orderId);
       if (outcome.kind === 'refused') throw refusalError(outcome.code, outcome.state);
       return { outcome: outcome.kind, order: await reads.getOrder(event.orderId) };
@@ -97,6 +99,14 @@ export function createOrders(deps: OrdersDeps): Orders {
 
 const orderNotFound = (id: OrderId) =>
   new DomainError<OrderErrorCode>('order_not_found', `There is no order ${id}.`, { order_id: id });
+
+/** A row that the database refuses is the sender's affair, not a fault of the database. */
+function refuseBadRow(error: unknown): never {
+  if (error instanceof StorageError && error.fault?.kind === 'data') {
+    throw refusedWrite('row_refused', null);
+  }
+  throw error;
+}
 
 /** Why an order was refused, in a sentence for whoever sent it. */
 export const refusalMessages = {

@@ -167,11 +167,7 @@ async function isReachableByAll(nativeDir: string): Promise<boolean> {
   return true;
 }
 
-async function runtimeCopy(
-  binaries: Binaries,
-  roots: readonly string[],
-  log: (step: string) => void,
-): Promise<string> {
+async function runtimeCopy(binaries: Binaries, roots: readonly string[], log: (step: string) => void): Promise<string> {
   let refusal: unknown;
   for (const root of roots) {
     try {

@@ -51,6 +51,9 @@ export function explainOutput(what: 'initialise' | 'start', dataDir: string, out
     );
   }
   if (/No space left on device|Disk quota exceeded|ENOSPC/i.test(output)) return diskFull(dataDir, new Error(output));
+  // `unshare` starts the program for us and reports what the kernel said.
+  const program = /unshare: failed to execute (\S+):/.exec(output)?.[1];
+  if (program !== undefined) return explainSpawnError(program, new Error(output.trim()));
   const lines = lastLines(output, 8);
   return new EmbeddedError(
     what === 'initialise' ? 'init_failed' : 'start_failed',
@@ -60,8 +63,15 @@ export function explainOutput(what: 'initialise' | 'start', dataDir: string, out
 
 /** The last lines that say something, indented. */
 export function lastLines(output: string, count: number): string {
-  const lines = output.split('\n').filter((line) => line.trim() !== '' && !/logging collector|Future log output/.test(line));
-  return lines.length === 0 ? '  (nothing)' : lines.slice(-count).map((line) => `  ${line.trimEnd()}`).join('\n');
+  const lines = output
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !/logging collector|Future log output/.test(line));
+  return lines.length === 0
+    ? '  (nothing)'
+    : lines
+        .slice(-count)
+        .map((line) => `  ${line.trimEnd()}`)
+        .join('\n');
 }
 
 /** An error of `spawn` itself: the file is there, but the system cannot run it (Alpine has no glibc loader). */

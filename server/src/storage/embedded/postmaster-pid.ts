@@ -1,4 +1,4 @@
-import { readFile, readlink, realpath } from 'node:fs/promises';
+import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { basename, join } from 'node:path';
 import { systemCode } from './embedded-error.ts';
@@ -61,6 +61,23 @@ export async function inspectPostmaster(clusterDir: string, socketDir: string): 
   }
   if (await socketAnswers(join(socketDir, SOCKET_FILE))) return { kind: 'elsewhere' };
   return { kind: 'stale', pid: file?.pid ?? null, pidReused: running };
+}
+
+/**
+ * Pids of all server processes at work in a cluster, the postmaster's children included: some outlive it for a moment.
+ * Empty where there is no /proc.
+ */
+export async function serverProcessesIn(clusterDir: string): Promise<number[]> {
+  const pids: number[] = [];
+  const real = await realpath(clusterDir).catch(() => null);
+  // Before the first start. Else every process of another user, whose folder we may not read, would seem to be in it.
+  if (real === null) return [];
+  for (const name of await readdir('/proc').catch(() => [])) {
+    if (!/^\d+$/.test(name) || (await readOrNull(`/proc/${name}/comm`).catch(() => null))?.trim() !== 'postgres')
+      continue;
+    if ((await readlink(`/proc/${name}/cwd`).catch(() => null)) === real) pids.push(Number(name));
+  }
+  return pids;
 }
 
 function isOurs(file: PostmasterFile): boolean {

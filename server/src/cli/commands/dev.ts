@@ -1,0 +1,123 @@
+import { Command } from 'commander';
+import type { App } from '../../app.ts';
+import { type Config, parseConfig } from '../../config.ts';
+import { loadSampleData } from '../../flows/load-sample-data.ts';
+import { acquireEmbedded, type EmbeddedServer } from '../../storage/embedded/embedded-postgres.ts';
+import { migrate } from '../../storage/migrator.ts';
+import { type CliContext, type Run, runOf } from '../context.ts';
+import { requireFreePort, serveUntilStopped } from '../serving.ts';
+
+interface DevOptions {
+  readonly port?: string;
+  readonly sampleData: boolean;
+}
+
+const superviseMs = 1_000;
+
+/** `milliard dev`: everything on this machine, for a first look and for development. */
+export function devCommand(context: CliContext): Command {
+  return new Command('dev')
+    .description('start PostgreSQL and the server on this machine; no keys are asked, only this machine is answered')
+    .option('--port <port>', 'port to listen on (MILLIARD_PORT, 8000)')
+    .option('--no-sample-data', 'do not load the sample orders into an empty database')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  milliard dev\n  milliard dev --port 9000 --data-dir /srv/milliard\n\nCtrl-C stops the server, then the database unless another command uses it.',
+    )
+    .action(async (options: DevOptions, command: Command) => {
+      const run = runOf(context, command);
+      const { dataDir } = command.optsWithGlobals<{ dataDir?: string }>();
+      const flags = {
+        ...(dataDir === undefined ? {} : { dataDir }),
+        ...(options.port === undefined ? {} : { port: options.port }),
+      };
+      const parsed = parseConfig(context.environment, flags);
+      // Loopback only, whatever MILLIARD_HOST says: nobody is asked for a key here.
+      const config: Config = { ...parsed, http: { ...parsed.http, host: '127.0.0.1' } };
+      await requireFreePort(config.http);
+      await (config.database.url === null ? onEmbedded(run, config, options) : onGiven(run, config, options));
+    });
+}
+
+async function onEmbedded(run: Run, config: Config, options: DevOptions): Promise<void> {
+  const step = (text: string): void => run.output.note(text);
+  const embedded = await acquireEmbedded({ dataDir: config.database.dataDir, log: step, purpose: 'dev' });
+  const stopSupervising = supervise(run, embedded);
+  try {
+    run.signal.throwIfAborted();
+    await migrate({ url: embedded.url, log: step });
+    await serve(run, { config, options, databaseUrl: embedded.url });
+  } finally {
+    await stopSupervising();
+    await embedded.release();
+  }
+}
+
+async function onGiven(run: Run, config: Config, options: DevOptions): Promise<void> {
+  const databaseUrl = config.database.url ?? '';
+  await migrate({ url: databaseUrl, log: (text) => run.output.note(text) });
+  await serve(run, { config, options, databaseUrl });
+}
+
+/** A PostgreSQL that crashed or was stopped by somebody is started again; requests answer 503 until then. */
+function supervise(run: Run, embedded: EmbeddedServer): () => Promise<void> {
+  let looking: Promise<void> = Promise.resolve();
+  let busy = false;
+  const timer = setInterval(() => {
+    if (busy) return;
+    busy = true;
+    looking = embedded
+      .ensureRunning()
+      .catch((error: unknown) =>
+        run.output.warn(`PostgreSQL does not start again: ${error instanceof Error ? error.message : error}`),
+      )
+      .finally(() => {
+        busy = false;
+      });
+  }, superviseMs);
+  return () => {
+    clearInterval(timer);
+    return looking;
+  };
+}
+
+interface Serving {
+  readonly config: Config;
+  readonly options: DevOptions;
+  readonly databaseUrl: string;
+}
+
+async function serve(run: Run, { config, options, databaseUrl }: Serving): Promise<void> {
+  await serveUntilStopped({
+    run,
+    config,
+    databaseUrl,
+    mode: 'dev',
+    prepare: async (app) => {
+      if (options.sampleData) await loadSampleData(app, { report: (text) => run.output.note(text) });
+    },
+    onListening: async (url, app) => run.output.say(await welcome(url, app)),
+  });
+}
+
+/** What a newcomer does next; every line works when it is pasted. */
+async function welcome(url: string, { orders }: App): Promise<string> {
+  const all = { statuses: [], customerId: null, orderNumber: null, placedFrom: null, placedTo: null };
+  const { items } = await orders.listOrders({ filter: all, direction: 'newest', limit: 1, after: null });
+  const total = await orders.countOrders(all);
+  const cancelled = await orders.countOrders({ ...all, statuses: ['cancelled'] });
+  const count = ({ count: n, precision }: typeof total): string =>
+    `${n.toLocaleString('en')}${precision === 'exact' ? '' : '+'}`;
+  const example = items[0];
+  return [
+    '',
+    `Milliard serves ${url}   (the API: ${url}/docs)`,
+    `${count(total)} orders, ${count(cancelled)} of them cancelled. Try:`,
+    '',
+    `  curl '${url}/api/v1/orders?status=cancelled&limit=5'`,
+    ...(example === undefined ? [] : [`  curl ${url}/api/v1/orders/${example.orderId}/history`]),
+    `  curl -X POST ${url}/api/v1/orders -H 'content-type: application/json' -d '{"customer_id": "CUST789", "order_number": "ORD123456", "items": [{"sku": "SHOE001", "quantity": 1, "unit_price": 2999}]}'`,
+    '',
+    'Ctrl-C stops it.',
+  ].join('\n');
+}

@@ -1,0 +1,90 @@
+import { createServer } from 'node:net';
+import { type App, openApp } from '../app.ts';
+import type { Config } from '../config.ts';
+import { createMetrics } from '../http/metrics.ts';
+import { createHttpServer, type HttpServer } from '../http/server.ts';
+import type { Run } from './context.ts';
+import { createLogger } from './logger.ts';
+import { UsageError } from './stopped.ts';
+
+export interface ServingOptions {
+  readonly run: Run;
+  readonly config: Config;
+  readonly databaseUrl: string;
+  readonly mode: 'dev' | 'serve';
+  /** After the parts are open, before the first request. */
+  readonly prepare?: (app: App) => Promise<void>;
+  readonly onListening: (url: string, app: App) => Promise<void>;
+}
+
+/** Serves until the process is asked to stop, then drains. @throws UsageError when the port is taken */
+export async function serveUntilStopped(options: ServingOptions): Promise<void> {
+  const { run, config, mode } = options;
+  const metrics = createMetrics();
+  const app = await openApp(config, {
+    databaseUrl: options.databaseUrl,
+    logger: createLogger(config.logLevel, mode === 'serve' ? run.context.stdout : run.context.stderr),
+    applicationName: `milliard ${mode}`,
+    onCommit: metrics.onCommit,
+  });
+  try {
+    await options.prepare?.(app);
+    run.signal.throwIfAborted();
+    const server = await createHttpServer({
+      app,
+      mode,
+      authentication: mode === 'serve' ? 'required' : 'none',
+      metrics,
+    });
+    try {
+      const { url } = await listen(server, config);
+      await options.onListening(url, app);
+      await untilAborted(run.signal);
+      run.output.note('stopping: finishing what is under way');
+    } finally {
+      await server.close();
+    }
+  } finally {
+    await app.close();
+  }
+}
+
+/** Resolves when the signal is aborted; a server that was asked to stop did what it should. */
+const untilAborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+async function listen(server: HttpServer, { http }: Config): Promise<{ url: string }> {
+  try {
+    return await server.listen(http.host, http.port);
+  } catch (error) {
+    throw listenFault(error, http);
+  }
+}
+
+/** Looks before anything is started whether the address can be had: nobody waits for a database to learn that the port is taken. */
+export async function requireFreePort(http: Config['http']): Promise<void> {
+  if (http.port === 0) return;
+  await new Promise<void>((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', (error) => reject(listenFault(error, http)));
+    probe.listen(http.port, http.host, () => probe.close(() => resolve()));
+  });
+}
+
+function listenFault(error: unknown, { host, port }: Config['http']): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'EADDRINUSE') {
+    return new UsageError(
+      `Port ${port} on ${host} is taken by another program. Stop it, or choose another: --port ${port + 1}`,
+    );
+  }
+  if (code === 'EACCES')
+    return new UsageError(`This user may not listen on port ${port}. Choose one above 1023: --port 8000`);
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+    return new UsageError(`${host} is no address of this machine. Choose another MILLIARD_HOST, e.g. 127.0.0.1`);
+  }
+  return error;
+}

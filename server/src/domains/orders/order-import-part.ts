@@ -1,0 +1,61 @@
+import type { NewOrder } from './order.ts';
+import type { ImportTally } from './order-import-tally.ts';
+
+/** Where a line came from, so that it can be written out again for mending. */
+export type LineSource =
+  | { readonly kind: 'csv'; readonly header: readonly string[]; readonly cells: readonly string[] }
+  | { readonly kind: 'ndjson'; readonly text: string };
+
+export interface SourceLine {
+  /** Counted from 1. */
+  readonly line: number;
+  readonly source: LineSource;
+}
+
+/** A line of a file that was not imported and why. */
+export interface RejectedLine extends SourceLine {
+  readonly code: string;
+  readonly detail: string;
+}
+
+/** What some lines of a file make: an order or nothing, and the lines that are no part of it. */
+export interface ReadOrder {
+  readonly order: NewOrder | null;
+  readonly lines: readonly SourceLine[];
+  readonly rejected: readonly RejectedLine[];
+  /** Whether an order was meant and lost, not only lines. */
+  readonly isOrderRejected: boolean;
+}
+
+export interface ImportedOrder {
+  readonly order: NewOrder;
+  readonly lines: readonly SourceLine[];
+}
+export type ImportPart = readonly ImportedOrder[];
+
+// A part is one transaction. Orders of hundreds of items would make a part of 20,000 too large for the memory.
+const partOrders = 20_000;
+const partItems = 60_000;
+
+/** Cuts orders into parts to be written; rejected lines are told and counted on the way. */
+export async function* partsOf(
+  groups: AsyncIterable<readonly ReadOrder[]>,
+  tally: ImportTally,
+): AsyncGenerator<ImportedOrder[]> {
+  let part: ImportedOrder[] = [];
+  let items = 0;
+  for await (const group of groups) {
+    for (const { order, lines, rejected, isOrderRejected } of group) {
+      for (const line of rejected) await tally.reject(line);
+      if (isOrderRejected) tally.countRejectedOrder();
+      if (order === null) continue;
+      part.push({ order, lines });
+      items += order.items.length;
+      if (part.length < partOrders && items < partItems) continue;
+      yield part;
+      part = [];
+      items = 0;
+    }
+  }
+  if (part.length > 0) yield part;
+}

@@ -1,0 +1,65 @@
+import type { CsvRow } from '../../core/csv-reader.ts';
+import { copyLine } from '../../storage/copy.ts';
+import { copiedRows } from '../../storage/copy-out.ts';
+import type { Session } from '../../storage/database.ts';
+import { analyseStaging, copyGrouped, copyStaged, createStaging } from './order-staging-queries.ts';
+
+export interface StagedRow {
+  readonly key: string;
+  readonly row: CsvRow;
+}
+
+/**
+ * Puts rows away in the database and gives them back grouped by key: those of one order may stand anywhere in a file, and
+ * the file may be larger than memory. Groups come in the order of their first rows.
+ */
+export interface OrderStaging {
+  /** @returns how many rows were put away */
+  put(rows: AsyncIterable<readonly StagedRow[]>): Promise<number>;
+  /** The groups that one piece of the answer completed. */
+  groups(): AsyncGenerator<CsvRow[][]>;
+}
+
+export async function openOrderStaging(session: Session): Promise<OrderStaging> {
+  await session.script(createStaging);
+  return {
+    async put(rows) {
+      const count = await session.copyIn(copyStaged, encoded(rows));
+      await session.script(analyseStaging);
+      return count;
+    },
+    async *groups() {
+      let key: string | null = null;
+      let group: CsvRow[] = [];
+      for await (const rows of copiedRows(session.copyOut(copyGrouped))) {
+        const complete: CsvRow[][] = [];
+        for (const [rowKey = null, line, cells] of rows) {
+          if (rowKey !== key && group.length > 0) {
+            complete.push(group);
+            group = [];
+          }
+          key = rowKey;
+          group.push(decodeRow(Number(line), cells ?? ''));
+        }
+        if (complete.length > 0) yield complete;
+      }
+      if (group.length > 0) yield [group];
+    },
+  };
+}
+
+async function* encoded(groups: AsyncIterable<readonly StagedRow[]>): AsyncGenerator<Buffer> {
+  for await (const rows of groups) {
+    let text = '';
+    // JSON has no raw NUL and no lone surrogate: whatever stands in a file can be put away.
+    for (const { key, row } of rows) text += copyLine([JSON.stringify(key), row.line, encodeRow(row)]);
+    if (text !== '') yield Buffer.from(text, 'utf8');
+  }
+}
+
+const encodeRow = ({ cells, fault }: CsvRow): string => JSON.stringify(fault === null ? cells : { cells, fault });
+
+function decodeRow(line: number, text: string): CsvRow {
+  const value = JSON.parse(text) as string[] | Pick<CsvRow, 'cells' | 'fault'>;
+  return Array.isArray(value) ? { line, cells: value, fault: null } : { line, ...value };
+}

@@ -1,0 +1,86 @@
+import type { Socket } from 'node:net';
+import swagger from '@fastify/swagger';
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import { addErrorAnswers, answerClientError } from './error-answers.ts';
+import { failureOf, problemOf } from './failure.ts';
+import type { HttpDeps, Routes } from './http-types.ts';
+import { addJsonBodies } from './json-body.ts';
+import { openApiOptions } from './openapi.ts';
+import { problemMediaType, problemTypeOf } from './problems.ts';
+import { addRequestHooks, type HookOptions } from './request-hooks.ts';
+import { pathOf, requestIdOf } from './requests.ts';
+import { addDocsRoutes } from './routes/docs.ts';
+import { addHealthRoutes } from './routes/health.ts';
+import { addOrderRoutes } from './routes/orders.ts';
+import { addOrderBulkRoute } from './routes/orders-bulk.ts';
+import { addOrderExportRoute } from './routes/orders-export.ts';
+import { addOrderListRoutes } from './routes/orders-list.ts';
+import { addProblemRoutes } from './routes/problems.ts';
+import { addValidation } from './validation.ts';
+
+export interface BuildOptions extends HookOptions {
+  /** A socket on which nothing moves for so long is closed: slow senders and slow readers alike. */
+  readonly idleTimeoutMs: number;
+}
+
+/** Fastify with every route of the server, not listening yet. */
+export async function buildFastify(deps: HttpDeps, options: BuildOptions): Promise<FastifyInstance> {
+  const fastify = createFastify(deps, options);
+  addErrorAnswers(fastify, deps.app.logger);
+  addValidation(fastify);
+  addJsonBodies(fastify);
+  addRequestHooks(fastify, deps, options);
+  fastify.decorateRequest('caller');
+  await fastify.register(swagger, openApiOptions);
+
+  const routes: Routes = fastify.withTypeProvider();
+  addHealthRoutes(routes, deps);
+  addProblemRoutes(routes);
+  await addDocsRoutes(routes);
+  await fastify.register(async (api) => addApi(api.withTypeProvider(), deps), { prefix: '/api/v1' });
+  await fastify.ready();
+  return fastify;
+}
+
+async function addApi(api: Routes, deps: HttpDeps): Promise<void> {
+  api.addHook('onRoute', ({ url, config }) => {
+    if (config?.scope === undefined) throw new Error(`The route ${url} does not say which scope it needs.`);
+  });
+  api.addHook('onRequest', async (request) => {
+    const { scope } = request.routeOptions.config;
+    if (scope !== undefined) request.caller = await deps.authenticate(request, scope);
+  });
+  addOrderListRoutes(api, deps);
+  addOrderExportRoute(api, deps);
+  // Before the single orders only for the order of the documentation; `bulk` is no id.
+  await api.register(async (bulk) => addOrderBulkRoute(bulk.withTypeProvider(), deps));
+  addOrderRoutes(api, deps);
+}
+
+function createFastify({ app }: HttpDeps, { idleTimeoutMs }: BuildOptions): FastifyInstance {
+  return Fastify({
+    logger: false,
+    requestIdHeader: false,
+    genReqId: (raw) => requestIdOf(raw),
+    bodyLimit: app.config.http.bodyLimitBytes,
+    connectionTimeout: idleTimeoutMs,
+    // A bulk upload may take hours as long as it makes progress; heads and small bodies have limits of their own.
+    requestTimeout: 0,
+    http: { headersTimeout: 20_000, connectionsCheckingInterval: 5_000 },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 500 },
+    clientErrorHandler: (error, socket) => answerClientError(error, socket as Socket),
+    frameworkErrors: (error, request, reply) => {
+      const failure = failureOf(error);
+      const problem = problemOf(failure, { id: request.id, path: pathOf(request.raw.url).slice(0, 200) });
+      void (reply as unknown as FastifyReply)
+        .code(problemTypeOf(failure.code).status)
+        .headers({
+          'content-type': problemMediaType,
+          'x-request-id': request.id,
+          'x-content-type-options': 'nosniff',
+          'cache-control': 'no-store',
+        })
+        .send(JSON.stringify(problem));
+    },
+  });
+}

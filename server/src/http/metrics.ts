@@ -1,0 +1,102 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** What /metrics reads when it is asked. */
+export interface MetricSources {
+  queued(): { readonly orders: number; readonly statuses: number };
+  poolUse(): { readonly open: number; readonly idle: number; readonly waiting: number };
+}
+
+/** Prometheus metrics of one server. Labels hold routes and statuses, never ids, keys or customers. */
+export interface Metrics {
+  /** For `openApp({ onCommit })`: made before the app, as the app needs it. */
+  onCommit(queue: string, rows: number, durationMs: number): void;
+  observeRequest(
+    labels: { readonly method: string; readonly route: string; readonly status: number },
+    seconds: number,
+  ): void;
+  addBulkRows(outcome: 'created' | 'replayed' | 'rejected', rows: number): void;
+  /** From now on the gauges read these. */
+  watch(sources: MetricSources): void;
+  readonly contentType: string;
+  text(): Promise<string>;
+}
+
+const secondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export function createMetrics(): Metrics {
+  const register = new Registry();
+  const registers = [register];
+  collectDefaultMetrics({ register });
+  const requests = new Histogram({
+    name: 'milliard_http_request_duration_seconds',
+    help: 'From the arrival of a request to the end of its answer.',
+    labelNames: ['method', 'route', 'status'],
+    buckets: secondsBuckets,
+    registers,
+  });
+  const commitRows = new Histogram({
+    name: 'milliard_group_commit_rows',
+    help: 'Rows that one group commit wrote.',
+    labelNames: ['queue'],
+    buckets: [1, 2, 5, 10, 25, 50, 100, 250, 500],
+    registers,
+  });
+  const commitSeconds = new Histogram({
+    name: 'milliard_group_commit_duration_seconds',
+    help: 'Duration of one group commit.',
+    labelNames: ['queue'],
+    buckets: secondsBuckets,
+    registers,
+  });
+  const bulkRows = new Counter({
+    name: 'milliard_bulk_rows_total',
+    help: 'Rows of bulk requests by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  // Finding a label's series by its labels costs more than the observation: remembered by one text.
+  const series = new Map<string, { observe(seconds: number): void }>();
+
+  return {
+    onCommit(queue, rows, durationMs) {
+      commitRows.observe({ queue }, rows);
+      commitSeconds.observe({ queue }, durationMs / 1_000);
+    },
+    observeRequest({ method, route, status }, seconds) {
+      const key = `${method} ${route} ${status}`;
+      let one = series.get(key);
+      if (one === undefined) {
+        one = requests.labels({ method, route, status });
+        series.set(key, one);
+      }
+      one.observe(seconds);
+    },
+    addBulkRows(outcome, rows) {
+      if (rows > 0) bulkRows.inc({ outcome }, rows);
+    },
+    watch: (sources) => addGauges(registers, sources),
+    contentType: register.contentType,
+    text: () => register.metrics(),
+  };
+}
+
+function addGauges(registers: Registry[], sources: MetricSources): void {
+  const queued = new Gauge({
+    name: 'milliard_group_commit_queued_rows',
+    help: 'Writes that wait for their group commit.',
+    labelNames: ['queue'],
+    registers,
+    collect() {
+      for (const [queue, rows] of Object.entries(sources.queued())) queued.set({ queue }, rows);
+    },
+  });
+  const pool = new Gauge({
+    name: 'milliard_database_pool_connections',
+    help: 'Connections of the pool: open, idle, and requests that wait for one.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      for (const [state, count] of Object.entries(sources.poolUse())) pool.set({ state }, count);
+    },
+  });
+}
