@@ -13,7 +13,7 @@ const openapiCommand = 'server/src/cli/commands/openapi.ts';
 
 /** Each check gives what is wrong as text; '' means nothing. */
 const CHECKS = [
-  ['format and lint', command(bin('biome'), ['ci', '--error-on-warnings', '.'])],
+  ['format and lint', command(bin('biome'), ['ci', '--error-on-warnings', '--colors=off', '.'])],
   ['types of the server', command(nativeTypescript, ['--noEmit', '-p', 'server'])],
   ['types of bench and scripts', command(nativeTypescript, ['--noEmit', '-p', '.'])],
   ['layers', command(bin('depcruise'), ['--config', '.dependency-cruiser.cjs', 'server/src'])],

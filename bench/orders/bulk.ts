@@ -15,7 +15,7 @@ import type { Database } from '../../server/src/storage/database.ts';
 const partRows = 20_000;
 
 /** An order as a client writes it, one line of NDJSON. */
-export function documentOf(order: NewOrder): string {
+function documentOf(order: NewOrder): string {
   return JSON.stringify({
     customer_id: order.customerId,
     order_number: order.orderNumber ?? undefined,

@@ -31,7 +31,7 @@ export interface RowContext {
 }
 
 export const partLines = 20_000;
-export const maxLineBytes = 1024 * 1024;
+const maxLineBytes = 1024 * 1024;
 // 20,000 lines of a megabyte each would not fit in memory, so a part of very long lines ends early.
 const maxPartBytes = 16 * 1024 * 1024;
 

@@ -198,13 +198,14 @@ describe('POST /api/v1/orders/bulk', () => {
     const bad = 'x\n'.repeat(partLines);
     // An answer that nobody reads fills the buffers of both sides, then the spool.
     for (let part = 0; part < 15 && !request.destroyed; part++) await send(request, bad);
+    await until(() => endedEarly.length > 0);
     const told = linesOf(await read(await answer));
     expect(told.at(-1)).toMatchObject({ error: { status: 507, code: 'spool_full', type: '/problems/spool_full' } });
     expect(told.some((line) => 'summary' in line)).toBe(false);
     request.destroy();
   }, 60_000);
 
-  test('answers 503 when the database cannot store the first part, and an error line after it', async () => {
+  test('answers with a problem when the first part cannot be stored, with an error line when a later one cannot', async () => {
     const rename = (from: string, to: string) =>
       withAdmin(databaseUrl, (admin) => admin.query(`alter table ${from} rename to ${to}`));
     const { request, answer } = open('?report=all');
@@ -263,7 +264,7 @@ describe('POST /api/v1/orders/bulk', () => {
   }, 60_000);
 });
 
-/** Bulk requests under way: connections of the server that are in a transaction or busy, seen by what it still holds open. */
+/** Connections of the server: a request that is over, and everything it held, leaves none. */
 const running = () =>
   new Promise<number>((resolve, reject) =>
     server.fastify.server.getConnections((error, count) => (error === null ? resolve(count) : reject(error))),

@@ -88,7 +88,7 @@ describe('GET /api/v1/orders', () => {
     expect((await get('/api/v1/orders/cancelled?page=99')).items).toEqual([]);
   });
 
-  test('leads from the last page before row 10,000 to a cursor', async () => {
+  test('refuses pages that begin behind row 10,000', async () => {
     const deep = await fastify.inject('/api/v1/orders?page=201&limit=50');
     expect(deep.statusCode).toBe(400);
     expect(deep.json()).toMatchObject({ code: 'page_too_deep' });
@@ -149,5 +149,25 @@ describe('GET /api/v1/orders/count', () => {
       precision: 'exact',
     });
     expect((await fastify.inject('/api/v1/orders/count?limit=1')).statusCode).toBe(400);
+  });
+});
+
+describe('a list of more than 10,000 orders', () => {
+  test('leads from its last page to a cursor, which goes on where the page ended', async () => {
+    const many = Array.from({ length: 10_600 }, (_, i) =>
+      JSON.stringify({ customer_id: 'D', order_number: `${i}`, items: [{ sku: 'S', quantity: 1, unit_price: 1 }] }),
+    ).join('\n');
+    const headers = { 'content-type': 'application/x-ndjson' };
+    await fastify.inject({ method: 'POST', url: '/api/v1/orders/bulk', headers, payload: many });
+    const list = '/api/v1/orders?customer_id=D&limit=500';
+    const last = await get(`${list}&page=20`);
+    expect(last.next).toMatch(/^\/api\/v1\/orders\?customer_id=D&limit=500&cursor=[\w-]+$/);
+    const ids = await walk(`${list}&page=19`);
+    expect(ids).toEqual((await walk(list)).slice(9_000));
+    expect(ids).toHaveLength(1_600);
+    expect((await fastify.inject('/api/v1/orders/count?customer_id=D')).json()).toEqual({
+      count: 10_000,
+      precision: 'at_least',
+    });
   });
 });

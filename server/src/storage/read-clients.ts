@@ -62,7 +62,7 @@ export function createReadClients(given: ConnectionOptions, count: number): Read
         const opening = open(slot);
         const client = await opening;
         try {
-          return (await client.query(queryConfig(statement))).rows as Row[];
+          return (await send(client, statement)).rows as Row[];
         } catch (error) {
           // Once more on a new connection. A connection that cannot even be opened is not tried again: the caller waited for it.
           if (!isConnectionLoss(toStorageError(error))) throw error;
@@ -71,7 +71,7 @@ export function createReadClients(given: ConnectionOptions, count: number): Read
             client.end().catch(() => {});
           }
         }
-        return (await (await open(slot)).query(queryConfig(statement))).rows as Row[];
+        return (await send(await open(slot), statement)).rows as Row[];
       } finally {
         slot.inFlight--;
       }
@@ -81,6 +81,25 @@ export function createReadClients(given: ConnectionOptions, count: number): Read
       await Promise.allSettled(slots.map(async (slot) => (await slot.client)?.end()));
     },
   };
+}
+
+const corked = new WeakSet<pg.Client>();
+
+/**
+ * Writes the queries of one turn of the event loop at once: requests that arrive together cost one system call, and wake the
+ * database once, instead of one each.
+ */
+function send(client: pg.Client, statement: Statement<unknown>): Promise<pg.QueryResult> {
+  const { stream } = (client as pg.Client & { readonly connection: pg.Connection }).connection;
+  if (!corked.has(client)) {
+    corked.add(client);
+    stream.cork();
+    setImmediate(() => {
+      corked.delete(client);
+      stream.uncork();
+    });
+  }
+  return client.query(queryConfig(statement));
 }
 
 /** A statement in the driver's form. */

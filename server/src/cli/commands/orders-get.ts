@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { formatMajorUnits } from '../../core/money.ts';
 import { formatInstant } from '../../core/time.ts';
-import type { Order } from '../../domains/orders/order.ts';
+import { itemsOf, type Order } from '../../domains/orders/order.ts';
 import type { StatusRow } from '../../domains/orders/order-status.ts';
 import { toHistoryRow, toOrderDocument } from '../../http/order-representation.ts';
 import { describedCommand, does } from '../command.ts';
@@ -38,7 +38,7 @@ function show({ output }: Run, order: Order, history: readonly StatusRow[]): voi
   output.say(`total     ${money(order.total)}\n`);
   output.table(
     ['SKU', 'NAME', 'QUANTITY', 'PRICE'],
-    order.items.map(({ sku, name, quantity, unit_price }) => [sku, name ?? '', quantity, money(unit_price)]),
+    itemsOf(order).map(({ sku, name, quantity, unit_price }) => [sku, name ?? '', quantity, money(unit_price)]),
   );
   output.say('');
   output.table(

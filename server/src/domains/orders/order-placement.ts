@@ -52,7 +52,7 @@ export function placeOrder(input: NewOrder, requestKey: string | null, context: 
     placedAt,
     currency: input.currency ?? context.defaultCurrency,
     total: input.total,
-    items: input.items,
+    itemsJson: JSON.stringify(input.items),
     status: state.status,
     statusAt: state.statusAt,
     reason: state.reason,

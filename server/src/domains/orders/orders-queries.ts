@@ -4,7 +4,7 @@ import { bucketOfId } from '../../core/ids.ts';
 import type { Currency } from '../../core/money.ts';
 import { formatInstant, type Instant } from '../../core/time.ts';
 import { dynamic, prepared, type Statement, sql, statement } from '../../storage/sql.ts';
-import type { Order, OrderItem } from './order.ts';
+import type { Order } from './order.ts';
 import type { OrderStatus, StatusState } from './order-status.ts';
 
 /** A row of `orders` as statements return it. */
@@ -15,7 +15,7 @@ export interface OrderRow {
   readonly placedAt: Instant;
   readonly currency: Currency;
   readonly totalMinor: bigint;
-  readonly items: readonly OrderItem[];
+  readonly itemsJson: string;
   readonly status: OrderStatus;
   readonly statusAt: Instant;
   readonly reason: string | null;
@@ -30,7 +30,7 @@ export const toOrder = (row: OrderRow): Order => ({
   placedAt: row.placedAt,
   currency: row.currency,
   total: Number(row.totalMinor),
-  items: row.items,
+  itemsJson: row.itemsJson,
   status: row.status,
   statusAt: row.statusAt,
   reason: row.reason,
@@ -38,7 +38,7 @@ export const toOrder = (row: OrderRow): Order => ({
 });
 
 const columns = `o.order_id as "orderId", o.customer_id as "customerId", o.order_number as "orderNumber", o.placed_at as "placedAt",
-  o.currency, o.total_minor as "totalMinor", o.items, o.status, o.status_at as "statusAt", o.reason, o.last_seq as "lastSeq"`;
+  o.currency, o.total_minor as "totalMinor", o.items::text as "itemsJson", o.status, o.status_at as "statusAt", o.reason, o.last_seq as "lastSeq"`;
 
 export const orderById = statement<OrderRow, [OrderId]>(
   'order_by_id',
@@ -76,7 +76,7 @@ export function orderValues({ order, bucket, state }: OrderInsert): (string | nu
     formatInstant(order.placedAt),
     order.currency,
     order.total,
-    JSON.stringify(order.items),
+    order.itemsJson,
     state.status,
     formatInstant(state.statusAt),
     state.statusSeq,

@@ -1,9 +1,10 @@
+import type { FastifyReply } from 'fastify';
 import type { OrderPage } from '../../domains/orders/order-read-service.ts';
 import type { OrderStatus } from '../../domains/orders/order-status.ts';
 import { httpError } from '../failure.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
 import { cancelledQuery, countQuery, type ListQuery, listQuery, toSearch } from '../order-query.ts';
-import { orderCountSchema, orderPageSchema, toOrderDocument } from '../order-representation.ts';
+import { jsonMediaType, orderCountSchema, orderPageJson, orderPageSchema } from '../order-representation.ts';
 import { decodeCursor, encodeCursor } from '../page-cursor.ts';
 import { answerSchema } from '../validation.ts';
 
@@ -27,14 +28,15 @@ export function addOrderListRoutes(routes: Routes, deps: HttpDeps): void {
   const list = async (query: ListQuery, listed: Listed) => {
     const found = await pageOf(deps, query);
     const cursor = found.next === null ? null : encodeCursor(found.next, query);
-    return {
-      items: found.items.map(toOrderDocument),
-      next_cursor: cursor,
-      next: cursor === null ? null : nextUrl(query, cursor, listed),
-    };
+    const next = cursor === null ? null : nextUrl(query, cursor, listed);
+    return { next, json: orderPageJson({ items: found.items, nextCursor: cursor, next }) };
   };
-  const linkOf = (next: string | null): Record<string, string> =>
-    next === null ? {} : { link: `<${next}>; rel="next"` };
+  // Beside the typed answers: text that is JSON already.
+  const send = (reply: unknown, { next, json }: { next: string | null; json: string }) =>
+    (reply as FastifyReply)
+      .type(jsonMediaType)
+      .headers(next === null ? {} : { link: `<${next}>; rel="next"` })
+      .send(json);
 
   routes.get(
     '/orders',
@@ -49,9 +51,7 @@ export function addOrderListRoutes(routes: Routes, deps: HttpDeps): void {
       config,
     },
     async (request, reply) => {
-      const answer = await list(request.query, { path: '/api/v1/orders', fixed: [] });
-      void reply.headers(linkOf(answer.next));
-      return answer;
+      return send(reply, await list(request.query, { path: '/api/v1/orders', fixed: [] }));
     },
   );
   routes.get(
@@ -67,9 +67,7 @@ export function addOrderListRoutes(routes: Routes, deps: HttpDeps): void {
       config,
     },
     async (request, reply) => {
-      const answer = await list(request.query, { path: '/api/v1/orders/cancelled/', fixed: ['cancelled'] });
-      void reply.headers(linkOf(answer.next));
-      return answer;
+      return send(reply, await list(request.query, { path: '/api/v1/orders/cancelled/', fixed: ['cancelled'] }));
     },
   );
   routes.get(

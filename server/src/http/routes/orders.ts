@@ -6,7 +6,9 @@ import { etagOf, expectedVersion, isKnownVersion } from '../etag.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
 import {
   historySchema,
+  jsonMediaType,
   orderExample,
+  orderJson,
   orderSchema,
   statusAnswerSchema,
   toHistoryRow,
@@ -99,6 +101,9 @@ function addCreate(routes: Routes, { app: { orders } }: HttpDeps): void {
   );
 }
 
+// Beside the typed answers: text that is JSON already.
+const sendJson = (reply: unknown, json: string) => (reply as FastifyReply).type(jsonMediaType).send(json);
+
 // Beside the typed answers: a 304 has no body.
 const notModified = (reply: unknown) => (reply as FastifyReply).code(304).send();
 
@@ -120,7 +125,7 @@ function addReads(routes: Routes, { app: { orders } }: HttpDeps): void {
       const order = await orders.getOrder(request.params.id);
       void reply.headers({ etag: etagOf(order.version), 'cache-control': 'private, no-cache' });
       if (isKnownVersion(request.headers['if-none-match'], order.version)) return notModified(reply);
-      return toOrderDocument(order);
+      return sendJson(reply, orderJson(order));
     },
   );
   routes.get(
