@@ -15,7 +15,7 @@ export interface OrdersScale {
 }
 
 export const ordersScales: Readonly<Record<Scale, OrdersScale>> = {
-  small: { orders: 100_000, bulkOrders: 40_000, bulkRounds: 3, loadSeconds: 2, poolSizes: [8, 32], growthFrom: null },
+  small: { orders: 100_000, bulkOrders: 100_000, bulkRounds: 2, loadSeconds: 2, poolSizes: [8, 32], growthFrom: null },
   full: {
     orders: 5_000_000,
     bulkOrders: 200_000,

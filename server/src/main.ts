@@ -5,7 +5,9 @@ import { Stopped } from './cli/stopped.ts';
 
 // One folder up from src/main.ts and from dist/main.js alike.
 const packageDir = fileURLToPath(new URL('..', import.meta.url));
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
 
 const abort = new AbortController();
 const stop = (message: string, exitCode: number): void => {

@@ -16,7 +16,9 @@ export function describedCommand(name: string, texts: CommandTexts): Command {
   const codes = texts.exitCodes ?? [];
   const exits = [
     ...codes.map(([code, meaning]) => `  ${code}  ${meaning}`),
-    ...standardExits.filter(([code]) => !codes.some(([own]) => own === code)).map(([code, meaning]) => `  ${code}  ${meaning}`),
+    ...standardExits
+      .filter(([code]) => !codes.some(([own]) => own === code))
+      .map(([code, meaning]) => `  ${code}  ${meaning}`),
     '  130, 143  ended by Ctrl-C or SIGTERM',
   ].sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
   return new Command(name)

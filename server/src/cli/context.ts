@@ -6,7 +6,8 @@ import type { Logger } from '../core/ports.ts';
 import { acquireEmbedded } from '../storage/embedded/embedded-postgres.ts';
 import { requireMigrated } from '../storage/migration-check.ts';
 import { migrate } from '../storage/migrator.ts';
-import { createOutput, type Output, type Terminal } from './output.ts';
+import { createOutput, type Output } from './output.ts';
+import type { Terminal } from './terminal.ts';
 
 /** Exit codes that every command shares. A command's help names its own use of them. */
 export const exitCodes = { done: 0, failed: 1, usage: 2, rejected: 3, interrupted: 130, terminated: 143 } as const;
@@ -54,7 +55,7 @@ export function runOf(context: CliContext, command: Command): Run {
  * started and migrated as needed and let go afterwards.
  * @param purpose what the process does, for those who find the data folder in use
  */
-export async function withDatabase<T>(run: Run, purpose: string, work: (url: string) => Promise<T>): Promise<T> {
+async function withDatabase<T>(run: Run, purpose: string, work: (url: string) => Promise<T>): Promise<T> {
   const { database } = run.config();
   if (database.url !== null) {
     await requireMigrated(database.url, database.connectTimeoutMs);
@@ -76,7 +77,11 @@ export function withApp<T>(run: Run, purpose: string, work: (app: App) => Promis
     const config = run.config();
     // The limit of a statement is meant for requests; a command may take as long as it needs.
     const patient = { ...config, database: { ...config.database, statementTimeoutMs: 0 } };
-    const app = await openApp(patient, { databaseUrl, logger: stderrLogger(run.output), applicationName: `milliard ${purpose}` });
+    const app = await openApp(patient, {
+      databaseUrl,
+      logger: stderrLogger(run.output),
+      applicationName: `milliard ${purpose}`,
+    });
     try {
       return await work(app);
     } finally {

@@ -22,13 +22,21 @@ export function endingOf(error: unknown): Ending {
     return { exitCode: shown ? exitCodes.done : exitCodes.usage, message: '' };
   }
   if (error instanceof Stopped || error instanceof Ended) return { exitCode: error.exitCode, message: error.message };
-  if (error instanceof UsageError || error instanceof ConfigError || error instanceof ImportFileError || error instanceof InputFileError) {
+  if (
+    error instanceof UsageError ||
+    error instanceof ConfigError ||
+    error instanceof ImportFileError ||
+    error instanceof InputFileError
+  ) {
     return { exitCode: exitCodes.usage, message: error.message };
   }
   if (error instanceof DomainError || error instanceof EmbeddedError || error instanceof StorageError) {
     return { exitCode: exitCodes.failed, message: withCause(error) };
   }
-  return { exitCode: exitCodes.failed, message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  return {
+    exitCode: exitCodes.failed,
+    message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  };
 }
 
 /** The database's own words, where there are any: the person at the command line is its administrator. */

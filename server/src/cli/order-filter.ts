@@ -29,7 +29,8 @@ export function readFilter(options: FilterOptions): { readonly filter: OrderFilt
   if (options.number !== undefined && options.customer === undefined) {
     throw new UsageError('--number needs --customer: order numbers are unique per customer.');
   }
-  const statuses = options.status?.split(',').map((status) => values.choice('--status', status.trim(), orderStatuses)) ?? [];
+  const statuses =
+    options.status?.split(',').map((status) => values.choice('--status', status.trim(), orderStatuses)) ?? [];
   const filter: OrderFilter = {
     statuses,
     customerId: options.customer ?? null,

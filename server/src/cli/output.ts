@@ -2,8 +2,7 @@ import type { Writable } from 'node:stream';
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import { createProgress, type Progress, type ProgressOptions } from './progress.ts';
-
-export type Terminal = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+import type { Terminal } from './terminal.ts';
 
 /**
  * Where a command speaks. With `--json`, standard output carries nothing but one JSON document a line, and what is meant for
@@ -47,7 +46,11 @@ export function createOutput({ stdout, stderr, json, environment }: OutputOption
     note: (text) => void stderr.write(`${alarms.dim(text)}\n`),
     warn: (text) => void stderr.write(`${alarms.yellow(text)}\n`),
     table(head, rows) {
-      const table = new Table({ head: head.map((name) => colours.bold(name)), style: { head: [], border: [], compact: true }, chars: borderless });
+      const table = new Table({
+        head: head.map((name) => colours.bold(name)),
+        style: { head: [], border: [], compact: true },
+        chars: borderless,
+      });
       for (const row of rows) table.push([...row]);
       people.write(`${table.toString().replace(/[ \t]+$/gm, '')}\n`);
     },
@@ -57,8 +60,21 @@ export function createOutput({ stdout, stderr, json, environment }: OutputOption
 }
 
 const borderless = {
-  top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
-  left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: ' ',
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: ' ',
 };
 
 /** Resolves when the reader took it, rejects when the reader has gone. */

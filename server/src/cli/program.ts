@@ -38,7 +38,9 @@ Exit codes:
 
 function createProgram(context: CliContext): Command {
   const program = new Command('milliard')
-    .description('Order operations on PostgreSQL. Without DATABASE_URL, commands use the embedded database of --data-dir.')
+    .description(
+      'Order operations on PostgreSQL. Without DATABASE_URL, commands use the embedded database of --data-dir.',
+    )
     .version(context.version)
     .addOption(new Option('--data-dir <dir>', 'folder of the embedded database (MILLIARD_DATA_DIR, .milliard)'))
     .option('--json', 'one JSON document a line on standard output; everything for people on standard error')
@@ -57,13 +59,15 @@ function prepare(command: Command, context: CliContext): void {
     .configureOutput({
       writeOut: (text) => void context.stdout.write(text),
       writeErr: (text) => void context.stderr.write(text),
-      outputError: (text, write) => write(`${text.trim().replace(/^error: /, 'milliard: ')}\nTry: ${pathOf(command)} --help\n`),
+      outputError: (text, write) =>
+        write(`${text.trim().replace(/^error: /, 'milliard: ')}\nTry: ${pathOf(command)} --help\n`),
     })
     .showSuggestionAfterError();
   for (const child of command.commands) prepare(child, context);
 }
 
-const pathOf = (command: Command): string => (command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`);
+const pathOf = (command: Command): string =>
+  command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 
 /**
  * Runs one command line.

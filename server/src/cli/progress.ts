@@ -1,5 +1,5 @@
 import { SingleBar } from 'cli-progress';
-import type { Terminal } from './output.ts';
+import type { Terminal } from './terminal.ts';
 
 export interface ProgressOptions {
   /** What is going on: "reading". */

@@ -1,5 +1,5 @@
-import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
 import type { RejectedLine } from '../domains/orders/order-import-part.ts';
 import type { Output } from './output.ts';
 import { UsageError } from './stopped.ts';
@@ -63,7 +63,10 @@ function lineAgain({ line, source }: RejectedLine, error: string): string {
   if (source.kind === 'ndjson') return `${ndjsonLine(source.text, { error, line })}\n`;
   const { header, cells } = source;
   // A broken line may have more cells than columns: nothing of it is lost.
-  const whole = cells.length > header.length ? [...cells.slice(0, header.length - 1), cells.slice(header.length - 1).join(',')] : cells;
+  const whole =
+    cells.length > header.length
+      ? [...cells.slice(0, header.length - 1), cells.slice(header.length - 1).join(',')]
+      : cells;
   const kept = header.flatMap((name, i) => (isOwn(name) ? [] : [whole[i] ?? '']));
   return csvLine([...kept, error, String(line)]);
 }
@@ -71,7 +74,8 @@ function lineAgain({ line, source }: RejectedLine, error: string): string {
 function ndjsonLine(text: string, facts: { error: string; line: number }): string {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return JSON.stringify({ ...value, ...facts });
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return JSON.stringify({ ...value, ...facts });
   } catch {
     // Not JSON: the text itself is kept.
   }

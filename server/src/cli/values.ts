@@ -18,7 +18,9 @@ export const values = {
   instant(flag: string, text: string): Instant {
     const at = parseInstant(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text);
     if (at !== null) return at;
-    throw new UsageError(`${flag} is "${text}": give a day such as 2026-01-31, or an instant such as 2026-01-31T12:30:00Z.`);
+    throw new UsageError(
+      `${flag} is "${text}": give a day such as 2026-01-31, or an instant such as 2026-01-31T12:30:00Z.`,
+    );
   },
   choice<T extends string>(flag: string, text: string, choices: readonly T[]): T {
     const found = choices.find((choice) => choice === text);
@@ -28,6 +30,8 @@ export const values = {
   orderId(text: string): OrderId {
     const id = parseOrderId(text);
     if (id !== null) return id;
-    throw new UsageError(`"${text}" is no order id: it is a version 7 UUID such as 0197c0b9-3e00-7a5c-9f3e-5d2f8c1b7a60.`);
+    throw new UsageError(
+      `"${text}" is no order id: it is a version 7 UUID such as 0197c0b9-3e00-7a5c-9f3e-5d2f8c1b7a60.`,
+    );
   },
 };

@@ -10,23 +10,3 @@ export async function* inBatches<T>(source: AsyncIterable<T> | Iterable<T>, size
   }
   if (batch.length > 0) yield batch;
 }
-
-/** Starts making the next value while the consumer works on this one: one value ahead, never more. */
-export async function* oneAhead<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
-  const iterator = source[Symbol.asyncIterator]();
-  let next = iterator.next();
-  // A source that fails while the consumer is busy must not count as unhandled: the await below reports it.
-  next.catch(() => {});
-  try {
-    for (;;) {
-      const result = await next;
-      if (result.done === true) return;
-      next = iterator.next();
-      next.catch(() => {});
-      yield result.value;
-    }
-  } finally {
-    await next.catch(() => {});
-    await iterator.return?.();
-  }
-}

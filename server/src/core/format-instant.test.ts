@@ -4,7 +4,9 @@ import { formatInstant, type Instant } from './time.ts';
 
 test('an instant is written as ECMAScript writes it, whatever was written before', () => {
   const anyInstant = fc.integer({ min: -8_640_000_000_000_000, max: 8_640_000_000_000_000 });
-  const nearMidnight = fc.tuple(fc.integer({ min: -800_000, max: 800_000 }), fc.constantFrom(-1, 0, 1)).map(([day, ms]) => day * 86_400_000 + ms);
+  const nearMidnight = fc
+    .tuple(fc.integer({ min: -800_000, max: 800_000 }), fc.constantFrom(-1, 0, 1))
+    .map(([day, ms]) => day * 86_400_000 + ms);
   fc.assert(
     fc.property(fc.array(fc.oneof(anyInstant, nearMidnight), { minLength: 1 }), (instants) => {
       for (const at of instants) expect(formatInstant(at as Instant)).toBe(new Date(at).toISOString());

@@ -1,4 +1,4 @@
-import { open, type FileHandle } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 
@@ -37,7 +37,8 @@ export async function openInputFile(path: string, stdin: Readable): Promise<Inpu
     }
   };
   const close = async () => {
-    if (file !== null) source.destroy();
+    // Standard input too: while somebody waits for it, the process does not end.
+    source.destroy();
     await file?.close();
   };
   try {
@@ -107,7 +108,9 @@ async function* gunzip(chunks: AsyncIterable<Buffer>, path: string): AsyncGenera
     for await (const chunk of unzip as AsyncIterable<Buffer>) yield chunk;
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && String(error.code).startsWith('Z_'))) throw error;
-    throw new InputFileError(`${path} is a damaged gzip file (${error.message}). Fetch or pack it again.`, { cause: error });
+    throw new InputFileError(`${path} is a damaged gzip file (${error.message}). Fetch or pack it again.`, {
+      cause: error,
+    });
   }
 }
 
@@ -119,7 +122,10 @@ function formatOf(first: Buffer, path: string): 'csv' | 'ndjson' {
   if ((first[0] === 0xff && first[1] === 0xfe) || (first[0] === 0xfe && first[1] === 0xff)) {
     throw new InputFileError(`${path} is UTF-16. Convert it: iconv -f utf-16 -t utf-8.`);
   }
-  const text = first.toString('utf8').replace(/^\uFEFF/, '').trimStart();
+  const text = first
+    .toString('utf8')
+    .replace(/^\uFEFF/, '')
+    .trimStart();
   if (text.startsWith('[')) {
     throw new InputFileError(`${path} is a JSON array. Make one order a line of it: jq -c '.[]'.`);
   }

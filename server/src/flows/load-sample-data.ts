@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import type { App } from '../app.ts';
+import type { Currency } from '../core/money.ts';
 import { createOrderImporter } from '../domains/orders/order-import-service.ts';
 import type { OrderFilter } from '../domains/orders/order-read-service.ts';
+import type { Orders } from '../domains/orders/orders-service.ts';
+import type { Database } from '../storage/database.ts';
 import { openInputFile } from './input-file.ts';
 
 export interface SampleData {
@@ -24,12 +26,20 @@ export interface SampleDataOptions {
   readonly file?: string;
 }
 
+/** What it works with; an App has all of it. */
+export interface SampleDataDeps {
+  readonly db: Database;
+  readonly orders: Orders;
+  readonly config: { readonly currency: Currency };
+}
+
 const fileName = 'sample-data/online-retail.csv.gz';
 const everything: OrderFilter = { statuses: [], customerId: null, orderNumber: null, placedFrom: null, placedTo: null };
 
 /** Loads the sample orders into a database without orders; does nothing to one that has some. */
-export async function loadSampleData(app: App, options: SampleDataOptions): Promise<SampleData> {
-  const loaded = (await app.orders.countOrders(everything)).count === 0 ? await load(app, options) : { orders: 0, items: 0 };
+export async function loadSampleData(app: SampleDataDeps, options: SampleDataOptions): Promise<SampleData> {
+  const loaded =
+    (await app.orders.countOrders(everything)).count === 0 ? await load(app, options) : { orders: 0, items: 0 };
   const cancelled = { ...everything, statuses: ['cancelled'] as const };
   const example = (await findNewest(app, cancelled)) ?? (await findNewest(app, everything));
   const { count } = await app.orders.countOrders(cancelled);
@@ -46,15 +56,22 @@ export async function loadSampleData(app: App, options: SampleDataOptions): Prom
   };
 }
 
-async function findNewest(app: App, filter: OrderFilter) {
+async function findNewest(app: SampleDataDeps, filter: OrderFilter) {
   const { items } = await app.orders.listOrders({ filter, direction: 'newest', limit: 1, after: null });
   return items[0] ?? null;
 }
 
-async function load(app: App, { file, signal }: SampleDataOptions): Promise<{ orders: number; items: number }> {
+async function load(
+  app: SampleDataDeps,
+  { file, signal }: SampleDataOptions,
+): Promise<{ orders: number; items: number }> {
   const input = await openInputFile(file ?? packagedFile(), Readable.from([]));
   try {
-    const importer = createOrderImporter({ db: app.db, writer: app.orders.writer, defaultCurrency: app.config.currency });
+    const importer = createOrderImporter({
+      db: app.db,
+      writer: app.orders.writer,
+      defaultCurrency: app.config.currency,
+    });
     const summary = await importer.importOrders({
       chunks: input.chunks,
       format: input.format,

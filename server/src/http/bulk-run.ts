@@ -1,4 +1,3 @@
-import { oneAhead } from '../core/batches.ts';
 import type { WriteOutcome } from '../domains/orders/order-batch-service.ts';
 import type { OrderToWrite, OrderWriter } from '../domains/orders/order-write-service.ts';
 import { refusalMessages } from '../domains/orders/orders-service.ts';
@@ -29,27 +28,47 @@ export interface BulkRun {
   readonly stop: () => void;
 }
 
+interface Writing {
+  readonly part: BulkPart;
+  readonly outcomes: Promise<readonly WriteOutcome[]>;
+}
+
 /**
- * Writes part after part, each in one transaction, and puts the outcomes into the spool; the next part is read while one is
- * being written. @returns the sums, once everything is stored
+ * Writes each part in one transaction and puts the outcomes into the spool, in order. A part begins to be written while the one
+ * before it still is: what one prepares in this process overlaps with what the database does for the other.
+ * @returns the sums, once everything is stored
  */
 export async function runBulk(run: BulkRun): Promise<BulkSummary> {
   const summary: BulkSummary = { rows: 0, created: 0, replayed: 0, rejected: 0, statuses_added: 0 };
-  for await (const part of oneAhead(run.parts)) {
-    try {
+  let before: Writing | null = null;
+  try {
+    for await (const part of run.parts) {
       await run.confirm();
-      const orders: OrderToWrite[] = [];
-      for (const { order } of part) if (order !== null) orders.push(order);
-      const outcomes = orders.length === 0 ? [] : await run.writer.write(orders, { by: 'copy', olderMonths: 'refuse' });
-      await report(run, part, { outcomes, summary });
-      run.onPart(summary);
-    } catch (error) {
-      // oneAhead waits for the part it reads already; a slow sender must not keep the failure from being told.
-      run.stop();
-      throw error;
+      const next: Writing = { part, outcomes: write(run, part) };
+      // Its failure is told when its turn comes; until then it must not count as unhandled.
+      next.outcomes.catch(() => {});
+      const finished: Writing | null = before;
+      before = next;
+      if (finished !== null) await finish(run, finished, summary);
     }
+    if (before !== null) await finish(run, before, summary);
+    return summary;
+  } catch (error) {
+    run.stop();
+    await before?.outcomes.catch(() => {});
+    throw error;
   }
-  return summary;
+}
+
+function write({ writer }: BulkRun, part: BulkPart): Promise<readonly WriteOutcome[]> {
+  const orders: OrderToWrite[] = [];
+  for (const { order } of part) if (order !== null) orders.push(order);
+  return orders.length === 0 ? Promise.resolve([]) : writer.write(orders, { by: 'copy', olderMonths: 'refuse' });
+}
+
+async function finish(run: BulkRun, { part, outcomes }: Writing, summary: BulkSummary): Promise<void> {
+  await report(run, part, { outcomes: await outcomes, summary });
+  run.onPart(summary);
 }
 
 interface Reporting {

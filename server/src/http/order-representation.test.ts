@@ -32,7 +32,11 @@ const order: fc.Arbitrary<Order> = fc
   }));
 
 test('the text of an order is the JSON of its document', () => {
-  fc.assert(fc.property(order, (given) => expect(JSON.parse(orderJson(given))).toEqual(toOrderDocument(given))));
+  fc.assert(
+    fc.property(order, (given) => {
+      expect(JSON.parse(orderJson(given))).toEqual(toOrderDocument(given));
+    }),
+  );
 });
 
 test('the text of a page is the JSON of its documents and of where it goes on', () => {

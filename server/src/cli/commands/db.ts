@@ -19,7 +19,8 @@ export const dbCommand = (context: CliContext): Command =>
 const statusCommand = (context: CliContext): Command =>
   does(
     describedCommand('status', {
-      description: 'What the database is, whether it runs, who uses it and whether its schema is up to date. Starts nothing.',
+      description:
+        'What the database is, whether it runs, who uses it and whether its schema is up to date. Starts nothing.',
       examples: [['milliard db status --json | jq .state', '"running", "stopped" or "absent"']],
       exitCodes: [[0, 'the question was answered, running or not']],
     }),
@@ -32,9 +33,12 @@ async function embedded(run: Run): Promise<undefined> {
   const status = await embeddedStatus(dataDir);
   const pending = status.url === undefined ? null : await findPendingMigrations(status.url, connectTimeoutMs);
   const { output } = run;
-  output.say(`embedded PostgreSQL${status.version === undefined ? '' : ` ${status.version}`} in ${resolve(dataDir)}: ${status.state}`);
+  output.say(
+    `embedded PostgreSQL${status.version === undefined ? '' : ` ${status.version}`} in ${resolve(dataDir)}: ${status.state}`,
+  );
   if (status.pid !== undefined) output.say(`process ${status.pid}, ${status.url ?? 'not reachable from here'}`);
-  for (const { pid, purpose, since } of status.clients) output.say(`used by process ${pid} (${purpose}) since ${new Date(since).toISOString()}`);
+  for (const { pid, purpose, since } of status.clients)
+    output.say(`used by process ${pid} (${purpose}) since ${new Date(since).toISOString()}`);
   if (pending !== null) output.say(pendingText(pending));
   await output.record({
     kind: 'embedded',
@@ -56,7 +60,9 @@ async function own(run: Run): Promise<undefined> {
 }
 
 const pendingText = (pending: readonly string[]): string =>
-  pending.length === 0 ? 'the schema is that of this version' : `migrations to be applied: ${pending.join(', ')} (milliard migrate)`;
+  pending.length === 0
+    ? 'the schema is that of this version'
+    : `migrations to be applied: ${pending.join(', ')} (milliard migrate)`;
 
 const urlCommand = (context: CliContext): Command =>
   does(
@@ -70,7 +76,9 @@ const urlCommand = (context: CliContext): Command =>
       const { database } = run.config();
       const url = database.url ?? (await embeddedStatus(database.dataDir)).url;
       if (url === undefined) {
-        run.output.warn(`The embedded database of ${resolve(database.dataDir)} does not run. \`milliard dev\` starts it.`);
+        run.output.warn(
+          `The embedded database of ${resolve(database.dataDir)} does not run. \`milliard dev\` starts it.`,
+        );
         return exitCodes.failed;
       }
       run.output.say(url);
@@ -92,7 +100,10 @@ const stopCommand = (context: CliContext): Command =>
     context,
     async (run, { force = false }) => {
       const { url, dataDir } = run.config().database;
-      if (url !== null) throw new UsageError('DATABASE_URL is set: Milliard stops only the embedded database. Unset it to mean that one.');
+      if (url !== null)
+        throw new UsageError(
+          'DATABASE_URL is set: Milliard stops only the embedded database. Unset it to mean that one.',
+        );
       const { stoppedPid } = await stopEmbedded(dataDir, { force });
       run.output.say(stoppedPid === null ? 'It does not run.' : `Stopped (process ${stoppedPid}).`);
       await run.output.record({ stopped_pid: stoppedPid });

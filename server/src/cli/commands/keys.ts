@@ -1,4 +1,4 @@
-import { type Command } from 'commander';
+import type { Command } from 'commander';
 import { formatInstant } from '../../core/time.ts';
 import { type Scope, scopes } from '../../domains/access/api-key.ts';
 import type { ApiKey } from '../../domains/access/api-keys-service.ts';
@@ -24,7 +24,10 @@ const createCommand = (context: CliContext): Command =>
       description: 'Make a key. Its text is shown once and stored nowhere: only a hash of it is kept.',
       examples: [
         ['milliard keys create --name reports --scopes orders:read', 'a key that only reads'],
-        ['milliard keys create --name shop --scopes orders:read,orders:write --json | jq -r .api_key', 'the key alone, for a script'],
+        [
+          'milliard keys create --name shop --scopes orders:read,orders:write --json | jq -r .api_key',
+          'the key alone, for a script',
+        ],
       ],
     })
       .requiredOption('--name <name>', 'what the key is for, 1 to 100 characters')
@@ -33,7 +36,9 @@ const createCommand = (context: CliContext): Command =>
     async (run, options) => {
       const request = { name: readName(options.name), scopes: readScopes(options.scopes), actor };
       const { key, text } = await withApp(run, 'keys create', (app) => app.keys.create(request));
-      run.output.say(`${text}\n\nKeep it: it cannot be shown again. To take it back: milliard keys revoke ${key.keyId}`);
+      run.output.say(
+        `${text}\n\nKeep it: it cannot be shown again. To take it back: milliard keys revoke ${key.keyId}`,
+      );
       await run.output.record({ ...toDocument(key), api_key: text });
     },
   );
@@ -46,13 +51,17 @@ function readName(name: string): string {
 function readScopes(text: string): Scope[] {
   const names = text.split(',').map((name) => name.trim());
   const unknown = names.filter((name) => !(scopes as readonly string[]).includes(name));
-  if (unknown.length > 0) throw new UsageError(`--scopes: there is no scope "${unknown.join('", "')}". Known: ${scopes.join(', ')}.`);
+  if (unknown.length > 0)
+    throw new UsageError(`--scopes: there is no scope "${unknown.join('", "')}". Known: ${scopes.join(', ')}.`);
   return [...new Set(names)] as Scope[];
 }
 
 const listCommand = (context: CliContext): Command =>
   does(
-    describedCommand('list', { description: 'All keys, revoked ones included, oldest first.', examples: [['milliard keys list', 'a table']] }),
+    describedCommand('list', {
+      description: 'All keys, revoked ones included, oldest first.',
+      examples: [['milliard keys list', 'a table']],
+    }),
     context,
     async (run) => {
       const keys = await withApp(run, 'keys list', (app) => app.keys.list());
@@ -66,7 +75,9 @@ const revokeCommand = (context: CliContext): Command =>
   does(
     describedCommand('revoke', {
       description: 'Take a key back: from the next request on it opens nothing.',
-      examples: [['milliard keys revoke 0123456789abcdef', 'the ID is the middle part of mk_…_…, see `milliard keys list`']],
+      examples: [
+        ['milliard keys revoke 0123456789abcdef', 'the ID is the middle part of mk_…_…, see `milliard keys list`'],
+      ],
       exitCodes: [[1, 'there is no such key']],
     }).argument('<id>', 'the ID of the key, 16 characters'),
     context,

@@ -7,7 +7,8 @@ import type { CliContext, Run } from '../context.ts';
 export const migrateCommand = (context: CliContext) =>
   does(
     describedCommand('migrate', {
-      description: 'Bring the schema of the database up to this version. Safe to run at any time, and by several at once.',
+      description:
+        'Bring the schema of the database up to this version. Safe to run at any time, and by several at once.',
       examples: [
         ['milliard migrate', 'the embedded database (other commands do it by themselves)'],
         ['DATABASE_URL=postgresql://milliard@db.example/milliard milliard migrate', 'your own server'],

@@ -33,7 +33,11 @@ export const openapiCommand = (context: CliContext) =>
         return;
       }
       const same = (await readFile(file, 'utf8').catch(() => null)) === text;
-      output.say(same ? `${file} is up to date` : `${file} is not what the code says. Run \`milliard openapi --write\` and look at the changes.`);
+      output.say(
+        same
+          ? `${file} is up to date`
+          : `${file} is not what the code says. Run \`milliard openapi --write\` and look at the changes.`,
+      );
       await output.record({ file, same });
       return same ? exitCodes.done : exitCodes.failed;
     },

@@ -1,5 +1,5 @@
-import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
 import type { Command } from 'commander';
 import type { Order } from '../../domains/orders/order.ts';
 import { toOrderDocument } from '../../http/order-representation.ts';
@@ -20,7 +20,8 @@ export const exportCommand = (context: CliContext): Command =>
   does<Options>(
     withFilter(
       describedCommand('export', {
-        description: 'Every order the flags select, as NDJSON (one order a line) or CSV (one row an item, amounts in major units), page by page in bounded memory.',
+        description:
+          'Every order the flags select, as NDJSON (one order a line) or CSV (one row an item, amounts in major units), page by page in bounded memory.',
         examples: [
           ['milliard orders export --status cancelled > cancelled.ndjson', 'the documents of the API'],
           ['milliard orders export --format csv --from 2026-01-01 --output orders.csv', 'a spreadsheet of this year'],

@@ -13,7 +13,9 @@ export const getCommand = (context: CliContext): Command =>
   does(
     describedCommand('get', {
       description: 'One order with its items and its whole history.',
-      examples: [['milliard orders get 0197c0b9-3e00-7a5c-9f3e-5d2f8c1b7a60', 'the ids stand in `milliard orders list`']],
+      examples: [
+        ['milliard orders get 0197c0b9-3e00-7a5c-9f3e-5d2f8c1b7a60', 'the ids stand in `milliard orders list`'],
+      ],
       exitCodes: [[1, 'there is no such order']],
     }).argument('<order-id>', 'a version 7 UUID'),
     context,
@@ -34,7 +36,9 @@ function show({ output }: Run, order: Order, history: readonly StatusRow[]): voi
   output.say(`number    ${order.orderNumber ?? '(none)'}`);
   output.say(`customer  ${order.customerId}`);
   output.say(`placed    ${formatInstant(order.placedAt)}`);
-  output.say(`status    ${order.status}${order.reason === null ? '' : ` (${order.reason})`} since ${formatInstant(order.statusAt)}`);
+  output.say(
+    `status    ${order.status}${order.reason === null ? '' : ` (${order.reason})`} since ${formatInstant(order.statusAt)}`,
+  );
   output.say(`total     ${money(order.total)}\n`);
   output.table(
     ['SKU', 'NAME', 'QUANTITY', 'PRICE'],
@@ -43,6 +47,13 @@ function show({ output }: Run, order: Order, history: readonly StatusRow[]): voi
   output.say('');
   output.table(
     ['#', 'STATUS', 'OCCURRED', 'RECORDED', 'REASON', 'BY'],
-    history.map((row) => [row.seq, row.status, formatInstant(row.occurredAt), formatInstant(row.recordedAt), row.reason ?? '', row.actor]),
+    history.map((row) => [
+      row.seq,
+      row.status,
+      formatInstant(row.occurredAt),
+      formatInstant(row.recordedAt),
+      row.reason ?? '',
+      row.actor,
+    ]),
   );
 }

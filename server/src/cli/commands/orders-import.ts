@@ -1,5 +1,9 @@
 import { type Command, Option } from 'commander';
-import { createOrderImporter, type ImportPresetName, importPresets } from '../../domains/orders/order-import-service.ts';
+import {
+  createOrderImporter,
+  type ImportPresetName,
+  importPresets,
+} from '../../domains/orders/order-import-service.ts';
 import type { ImportSummary } from '../../domains/orders/order-import-tally.ts';
 import { type InputFile, openInputFile } from '../../flows/input-file.ts';
 import { describedCommand, does } from '../command.ts';
@@ -34,7 +38,10 @@ export const importCommand = (context: CliContext): Command =>
       description,
       examples: [
         ['milliard orders import orders.csv --dry-run', 'what would happen; nothing is written'],
-        ['milliard orders import orders.csv --errors rejected.csv', 'the good orders are stored, the others written to rejected.csv to be mended and imported'],
+        [
+          'milliard orders import orders.csv --errors rejected.csv',
+          'the good orders are stored, the others written to rejected.csv to be mended and imported',
+        ],
         ['milliard orders import online_retail.csv.gz --preset online-retail --json | tail -n 1', 'the counts as JSON'],
         ['zcat orders.ndjson.gz | milliard orders import -', 'from a pipe'],
       ],
@@ -45,7 +52,9 @@ export const importCommand = (context: CliContext): Command =>
       ],
     })
       .argument('<file>', 'the file, or - for standard input')
-      .addOption(new Option('--preset <name>', 'what the columns mean').choices(Object.keys(importPresets)).default('default'))
+      .addOption(
+        new Option('--preset <name>', 'what the columns mean').choices(Object.keys(importPresets)).default('default'),
+      )
       .option('--dry-run', 'judge everything, write nothing')
       .option('--errors <file>', 'write the rejected rows there, with a column `error`')
       .option('--strict', 'exit with 3 when rows were rejected')
@@ -62,11 +71,17 @@ async function runImport(run: Run, options: Options, [path = '']: readonly strin
     }
     const rejected = await openRejectedFile(run.output, options.errors ?? null);
     try {
-      const summary = await withApp(run, 'orders import', (app) => importFile(run, options, {
-        file,
-        rejected,
-        importer: createOrderImporter({ db: app.db, writer: app.orders.writer, defaultCurrency: app.config.currency }),
-      }));
+      const summary = await withApp(run, 'orders import', (app) =>
+        importFile(run, options, {
+          file,
+          rejected,
+          importer: createOrderImporter({
+            db: app.db,
+            writer: app.orders.writer,
+            defaultCurrency: app.config.currency,
+          }),
+        }),
+      );
       await report(run, options, summary);
       return exitCodeOf(summary, options);
     } finally {
@@ -83,9 +98,16 @@ interface Parts {
   readonly importer: ReturnType<typeof createOrderImporter>;
 }
 
-async function importFile({ output, signal }: Run, { preset, dryRun = false }: Options, parts: Parts): Promise<ImportSummary> {
+async function importFile(
+  { output, signal }: Run,
+  { preset, dryRun = false }: Options,
+  parts: Parts,
+): Promise<ImportSummary> {
   const { file, rejected, importer } = parts;
-  const bars = { reading: output.progress({ title: 'reading' }), writing: output.progress({ title: dryRun ? 'judging' : 'writing' }) };
+  const bars = {
+    reading: output.progress({ title: 'reading' }),
+    writing: output.progress({ title: dryRun ? 'judging' : 'writing' }),
+  };
   let phase: keyof typeof bars = 'reading';
   try {
     return await importer.importOrders({
@@ -104,7 +126,8 @@ async function importFile({ output, signal }: Run, { preset, dryRun = false }: O
           bars.reading.update(file.bytesRead(), file.totalBytes, `${progress.rows.toLocaleString('en')} rows`);
           return;
         }
-        const [done, total] = progress.totalRows === null ? [file.bytesRead(), file.totalBytes] : [progress.rows, progress.totalRows];
+        const [done, total] =
+          progress.totalRows === null ? [file.bytesRead(), file.totalBytes] : [progress.rows, progress.totalRows];
         bars.writing.update(done, total, `${progress.orders.toLocaleString('en')} orders`);
       },
       onRejected: (line) => rejected.add(line),

@@ -33,7 +33,9 @@ export const listCommand = (context: CliContext): Command =>
       const { filter, direction } = readFilter(options);
       const limit = values.integer('--limit', options.limit, [1, 500]);
       const after = options.after === undefined ? null : values.orderId(options.after);
-      const page = await withApp(run, 'orders list', (app) => app.orders.listOrders({ filter, direction, limit, after }));
+      const page = await withApp(run, 'orders list', (app) =>
+        app.orders.listOrders({ filter, direction, limit, after }),
+      );
       for (const order of page.items) await run.output.record(toOrderDocument(order));
       if (run.output.json) return undefined;
       if (page.items.length === 0) run.output.say('There is no such order.');

@@ -36,19 +36,26 @@ const ordersCommand = (context: CliContext): Command =>
 // A person reads the first ones; `--json` has them all.
 const shownDifferences = 20;
 
-async function verify({ output, signal }: Run, verifier: ReturnType<typeof createOrderVerifier>, repair: boolean): Promise<VerifyCounts> {
+async function verify(
+  { output, signal }: Run,
+  verifier: ReturnType<typeof createOrderVerifier>,
+  repair: boolean,
+): Promise<VerifyCounts> {
   const progress = output.progress({ title: 'verifying' });
   let shown = 0;
   const onDifference = (difference: Difference): void => {
-    if (output.json) void output.record({ kind: difference.kind, order_id: difference.orderId, mended: difference.mended });
-    else if (shown++ < shownDifferences) output.say(`${difference.kind} ${difference.orderId}${difference.mended ? ' (mended)' : ''}`);
+    if (output.json)
+      void output.record({ kind: difference.kind, order_id: difference.orderId, mended: difference.mended });
+    else if (shown++ < shownDifferences)
+      output.say(`${difference.kind} ${difference.orderId}${difference.mended ? ' (mended)' : ''}`);
   };
   try {
     return await verifier.verifyOrders({
       repair,
       signal,
       onDifference,
-      onProgress: ({ orders, keys }) => progress.update(orders, null, `${orders.toLocaleString('en')} orders, ${keys.toLocaleString('en')} keys`),
+      onProgress: ({ orders, keys }) =>
+        progress.update(orders, null, `${orders.toLocaleString('en')} orders, ${keys.toLocaleString('en')} keys`),
     });
   } finally {
     progress.stop();

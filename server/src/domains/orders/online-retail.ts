@@ -1,5 +1,6 @@
 import type { CsvRow } from '../../core/csv-reader.ts';
 import type { Currency } from '../../core/money.ts';
+import { parseInstant } from '../../core/time.ts';
 import { type BoundColumns, bindColumns } from './order-csv-columns.ts';
 import {
   type ImportPreset,
@@ -118,9 +119,9 @@ function lineOf(row: CsvRow, bound: Columns, isReturn: boolean): Line | RowFault
 
 function readInvoiceDate(text: string): string | RowFault {
   const match = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(:\d\d)?$/.exec(text);
-  if (match === null)
-    return { code: 'date_invalid', detail: `InvoiceDate "${text}" is not of the form 2010-12-01 08:26:00` };
-  return `${match[1]}T${match[2]}${match[3] ?? ':00'}Z`;
+  const placedAt = match === null ? '' : `${match[1]}T${match[2]}${match[3] ?? ':00'}Z`;
+  if (parseInstant(placedAt) !== null) return placedAt;
+  return { code: 'date_invalid', detail: `InvoiceDate "${text}" is not a time of the form 2010-12-01 08:26:00` };
 }
 
 /** Spreadsheets made the numbers decimal: 17850.0 is customer 17850. */

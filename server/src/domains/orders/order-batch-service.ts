@@ -84,7 +84,7 @@ async function writeIn(tx: Transaction, candidates: readonly Candidate[], run: R
 
 interface StoredKey {
   readonly orderId: OrderId;
-  readonly contentHash: Buffer;
+  readonly contentHash: string;
 }
 type StoredKeys = Map<string, StoredKey>;
 
@@ -180,7 +180,7 @@ function outcomeOf({ placed, refusal }: Candidate, { isCreated, stored }: Found)
     if (refusal === null) throw new StorageError('storage_fault', 'A key was neither free nor taken.');
     return { kind: 'refused', code: refusal, orderId: null };
   }
-  return found.contentHash.equals(contentHash)
+  return found.contentHash === contentHash
     ? { kind: 'replayed', orderId: found.orderId, statusesAdded: 0 }
     : { kind: 'refused', code: 'order_key_reused', orderId: found.orderId };
 }

@@ -1,5 +1,4 @@
 import type { NewOrder } from './order.ts';
-import type { ImportTally } from './order-import-tally.ts';
 
 /** Where a line came from, so that it can be written out again for mending. */
 export type LineSource =
@@ -37,10 +36,16 @@ export type ImportPart = readonly ImportedOrder[];
 const partOrders = 2_000;
 const partItems = 20_000;
 
+/** Who is told of what is left out. */
+export interface RejectionCounter {
+  reject(line: RejectedLine): Promise<void>;
+  countRejectedOrder(): void;
+}
+
 /** Cuts orders into parts to be written; rejected lines are told and counted on the way. */
 export async function* partsOf(
   groups: AsyncIterable<readonly ReadOrder[]>,
-  tally: ImportTally,
+  tally: RejectionCounter,
 ): AsyncGenerator<ImportedOrder[]> {
   let part: ImportedOrder[] = [];
   let items = 0;

@@ -75,7 +75,7 @@ const importRefusals: Readonly<Record<string, string>> = {
 const explain = (code: string): string => importRefusals[code] ?? 'The order was refused.';
 
 async function importNdjson(deps: OrderImporterDeps, request: ImportRequest, tally: ImportTally): Promise<void> {
-  const orders = ndjsonOrders(guarded(utf8Text(request.chunks), request.signal), () => tally.countRow());
+  const orders = ndjsonOrders(utf8Text(interruptible(request.chunks, request.signal)), () => tally.countRow());
   await writeAll(deps, request, { tally, orders, totalRows: null });
 }
 
@@ -123,7 +123,7 @@ async function* sortedOut(
   file: CsvFile,
   { deps, request, tally }: { deps: OrderImporterDeps; request: ImportRequest; tally: ImportTally },
 ): AsyncGenerator<StagedRow[]> {
-  for await (const rows of csvRows(guarded(utf8Text(request.chunks), request.signal))) {
+  for await (const rows of csvRows(utf8Text(interruptible(request.chunks, request.signal)))) {
     const staged: StagedRow[] = [];
     for (const row of rows) {
       if (file.bound === null) {
@@ -163,6 +163,21 @@ async function* guarded<T>(source: AsyncIterable<T>, signal: AbortSignal): Async
   for await (const piece of source) {
     signal.throwIfAborted();
     yield piece;
+  }
+}
+
+/** The same for what may keep us waiting for the next piece, like a pipe whose other end is silent. */
+async function* interruptible<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  const iterator = source[Symbol.asyncIterator]();
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  aborted.catch(() => {});
+  for (;;) {
+    signal.throwIfAborted();
+    const next = await Promise.race([iterator.next(), aborted]);
+    if (next.done === true) return;
+    yield next.value;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { ImportPart, RejectedLine } from './order-import-part.ts';
+import type { ImportPart, RejectedLine, RejectionCounter } from './order-import-part.ts';
 
 /** Counts of an import. */
 export interface ImportSummary {
@@ -22,12 +22,10 @@ export type ImportOutcome =
   | { readonly kind: 'refused'; readonly code: string };
 
 /** Counts while an import runs. */
-export interface ImportTally {
+export interface ImportTally extends RejectionCounter {
   rows(): number;
   rejectedRows(): number;
   countRow(): void;
-  countRejectedOrder(): void;
-  reject(line: RejectedLine): Promise<void>;
   /** Counts a part that was written; an order that was refused takes its lines with it. */
   settle(part: ImportPart, outcomes: readonly ImportOutcome[]): Promise<void>;
   summary(): ImportSummary;

@@ -6,7 +6,8 @@ import { transpose } from './orders-queries.ts';
 
 export interface OrderKeyInsert extends PlacedKey {
   readonly orderId: OrderId;
-  readonly contentHash: Buffer;
+  /** Hexadecimal. */
+  readonly contentHash: string;
 }
 
 /** Values of one row in the order of `copyOrderKeys`; a bytea is `\x…` in text. */
@@ -16,7 +17,7 @@ export const keyValues = (row: OrderKeyInsert): (string | number)[] => [
   row.kind,
   row.key,
   row.orderId,
-  `\\x${row.contentHash.toString('hex')}`,
+  `\\x${row.contentHash}`,
 ];
 
 export const copyOrderKeys = 'copy order_keys (bucket, customer_id, kind, key, order_id, content_hash) from stdin';
@@ -36,12 +37,13 @@ export interface OrderKeyRow {
   readonly kind: OrderKeyKind;
   readonly key: string;
   readonly orderId: OrderId;
-  readonly contentHash: Buffer;
+  /** Hexadecimal. */
+  readonly contentHash: string;
 }
 
 export const selectOrderKeys = statement<OrderKeyRow, [readonly PlacedKey[]]>(
   'select_order_keys',
-  `select k.bucket, k.customer_id as "customerId", k.kind, k.key, k.order_id as "orderId", k.content_hash as "contentHash"
+  `select k.bucket, k.customer_id as "customerId", k.kind, k.key, k.order_id as "orderId", encode(k.content_hash, 'hex') as "contentHash"
      from unnest($1::smallint[], $2::text[], $3::text[], $4::text[]) as u (bucket, customer_id, kind, key)
      join order_keys k on k.bucket = u.bucket and k.customer_id = u.customer_id and k.kind = u.kind and k.key = u.key`,
   (keys) =>

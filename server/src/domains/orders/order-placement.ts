@@ -18,7 +18,7 @@ export interface PlacedOrder {
   readonly identity: string;
   /** Where the key may stand from the customer's earlier layouts; those are never written again. */
   readonly earlierKeys: readonly PlacedKey[];
-  readonly contentHash: Buffer;
+  readonly contentHash: string;
 }
 
 export interface PlacementContext {

@@ -14,7 +14,7 @@ export async function previewBatch(db: Database, candidates: readonly Candidate[
     const identity = key === null ? null : keyIdentity(key);
     const found = identity === null ? undefined : known.get(identity);
     if (found !== undefined) {
-      return found.contentHash.equals(contentHash)
+      return found.contentHash === contentHash
         ? { kind: 'replayed', orderId: found.orderId, statusesAdded: 0 }
         : { kind: 'refused', code: 'order_key_reused', orderId: found.orderId };
     }

@@ -75,7 +75,7 @@ describe('a submitted order', () => {
   });
 
   test('has a fingerprint that never changes between versions: replays of years ago must be recognised', () => {
-    expect(contentHashOf(parse(JSON.parse(brief))).toString('hex')).toBe('e2c24199d9ffd07239fefa5da1969e11');
+    expect(contentHashOf(parse(JSON.parse(brief)))).toBe('e2c24199d9ffd07239fefa5da1969e11');
   });
 
   test.each([

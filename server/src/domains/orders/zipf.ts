@@ -11,7 +11,7 @@ export function zipfSampler(count: number, exponent: number): (random: Random) =
   const alias = new Uint32Array(count);
   const small: number[] = [];
   const large: number[] = [];
-  share.forEach((value, k) => (value < 1 ? small : large).push(k));
+  for (const [k, value] of share.entries()) (value < 1 ? small : large).push(k);
   for (;;) {
     const poor = small.pop();
     const rich = large[large.length - 1];

@@ -430,17 +430,36 @@ function mountWorks(): boolean {
   }
 }
 
-test.runIf(canMount).each([30, 60])('a disk of %i MB that is full is told so', async (sizeMb) => {
+const run = (file: string, ...args: string[]): Promise<void> =>
+  new Promise((done, fail) => execFile(file, args, (error) => (error === null ? done() : fail(error))));
+
+/** Does the work with a data folder on a disk of its own. */
+async function onDiskOf(sizeMb: number, work: () => Promise<void>): Promise<void> {
   await mkdir(dataDir);
-  const run = (file: string, ...args: string[]) =>
-    new Promise<void>((done, fail) => execFile(file, args, (error) => (error === null ? done() : fail(error))));
   await run('mount', '-t', 'tmpfs', '-o', `size=${sizeMb}m`, 'none', dataDir);
   try {
-    await expect(acquireEmbedded({ dataDir })).rejects.toMatchObject({
-      code: 'disk_full',
-      message: expect.stringContaining('--data-dir'),
-    });
+    await work();
   } finally {
+    await stopEmbedded(dataDir, { force: true }).catch(() => undefined);
     await run('umount', dataDir);
   }
+}
+
+const full = { code: 'disk_full', message: expect.stringContaining('--data-dir') };
+
+test.runIf(canMount)('a disk too small for the first start is told so', async () => {
+  await onDiskOf(30, async () => {
+    await expect(acquireEmbedded({ dataDir })).rejects.toMatchObject(full);
+  });
+});
+
+test.runIf(canMount)('a disk that ran full is told at the next start, and room on it is all it takes', async () => {
+  await onDiskOf(80, async () => {
+    await (await acquireEmbedded({ dataDir })).release();
+    const filler = join(dataDir, 'filler');
+    await run('dd', 'if=/dev/zero', `of=${filler}`, 'bs=4k').catch(() => undefined);
+    await expect(acquireEmbedded({ dataDir })).rejects.toMatchObject(full);
+    await rm(filler);
+    await (await acquireEmbedded({ dataDir })).release();
+  });
 });

@@ -16,7 +16,7 @@ export type RunAs =
   | { readonly kind: 'setuid'; readonly uid: number; readonly gid: number };
 
 /** Programs are looked up where systems keep theirs, never by what the environment of the caller says. */
-export const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Nothing is handed on: PGDATA, PGOPTIONS or LD_LIBRARY_PATH of the caller would change the server. C means English. */
 const SERVER_ENV = { PATH: SYSTEM_PATH, LC_ALL: 'C' };
