@@ -5,7 +5,7 @@ import { silentLogger } from './core/ports.ts';
 import { systemClock } from './core/time.ts';
 import { listMonths, readyMonths } from './storage/partitions.ts';
 import { createTestDatabase } from './testing/test-database.ts';
-import { given } from './testing/test-orders.ts';
+import { given, withItems } from './testing/test-orders.ts';
 
 const open = (databaseUrl: string) =>
   openApp(parseConfig({}), { databaseUrl, logger: silentLogger, applicationName: 'app test' });
@@ -17,7 +17,7 @@ describe('openApp', () => {
     expect(app.server).toMatchObject({ topology: 'single', versionNumber: expect.any(Number) });
     expect(await listMonths(app.db)).toEqual(readyMonths(systemClock.now()));
     const { order } = await app.orders.createOrder(given.toWrite());
-    expect(await app.orders.getOrder(order.orderId)).toEqual(order);
+    expect(withItems(await app.orders.getOrder(order.orderId))).toEqual(withItems(order));
     await app.close();
   });
 

@@ -34,30 +34,48 @@ interface Writing {
 }
 
 /**
- * Writes each part in one transaction and puts the outcomes into the spool, in order. A part begins to be written while the one
- * before it still is: what one prepares in this process overlaps with what the database does for the other.
+ * Writes each part in one transaction and puts the outcomes into the spool, in order, as soon as they are known. A part begins
+ * to be written while the one before it still is: what one prepares in this process overlaps with what the database does for
+ * the other. Never more than two.
  * @returns the sums, once everything is stored
  */
 export async function runBulk(run: BulkRun): Promise<BulkSummary> {
   const summary: BulkSummary = { rows: 0, created: 0, replayed: 0, rejected: 0, statuses_added: 0 };
-  let before: Writing | null = null;
+  const source = run.parts[Symbol.asyncIterator]();
+  let writing: Writing | null = null;
   try {
-    for await (const part of run.parts) {
+    for (;;) {
+      const coming = source.next();
+      // A sender may take its time: what is stored meanwhile is told now.
+      if (writing !== null && (await isWrittenFirst(writing, coming))) writing = await finish(run, writing, summary);
+      const { done, value: part } = await coming;
+      if (done === true) break;
       await run.confirm();
-      const next: Writing = { part, outcomes: write(run, part) };
-      // Its failure is told when its turn comes; until then it must not count as unhandled.
-      next.outcomes.catch(() => {});
-      const finished: Writing | null = before;
-      before = next;
-      if (finished !== null) await finish(run, finished, summary);
+      const before: Writing | null = writing;
+      writing = begin(run, part);
+      if (before !== null) await finish(run, before, summary);
     }
-    if (before !== null) await finish(run, before, summary);
+    if (writing !== null) await finish(run, writing, summary);
     return summary;
   } catch (error) {
     run.stop();
-    await before?.outcomes.catch(() => {});
+    await writing?.outcomes.catch(() => {});
+    await source.return?.();
     throw error;
   }
+}
+
+function begin(run: BulkRun, part: BulkPart): Writing {
+  const outcomes = write(run, part);
+  // Its failure is told when its turn comes; until then it must not count as unhandled.
+  outcomes.catch(() => {});
+  return { part, outcomes };
+}
+
+/** Whether a part is written before the next one is there. @throws what the write or the source throws, whichever comes first */
+function isWrittenFirst({ outcomes }: Writing, coming: Promise<unknown>): Promise<boolean> {
+  coming.catch(() => {});
+  return Promise.race([outcomes.then(() => true), coming.then(() => false)]);
 }
 
 function write({ writer }: BulkRun, part: BulkPart): Promise<readonly WriteOutcome[]> {
@@ -66,9 +84,10 @@ function write({ writer }: BulkRun, part: BulkPart): Promise<readonly WriteOutco
   return orders.length === 0 ? Promise.resolve([]) : writer.write(orders, { by: 'copy', olderMonths: 'refuse' });
 }
 
-async function finish(run: BulkRun, { part, outcomes }: Writing, summary: BulkSummary): Promise<void> {
+async function finish(run: BulkRun, { part, outcomes }: Writing, summary: BulkSummary): Promise<null> {
   await report(run, part, { outcomes: await outcomes, summary });
   run.onPart(summary);
+  return null;
 }
 
 interface Reporting {

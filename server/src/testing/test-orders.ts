@@ -2,7 +2,7 @@ import { afterAll } from 'vitest';
 import type { Currency } from '../core/money.ts';
 import { silentLogger } from '../core/ports.ts';
 import type { Clock, Instant } from '../core/time.ts';
-import type { NewOrder } from '../domains/orders/order.ts';
+import { itemsOf, type NewOrder, type Order } from '../domains/orders/order.ts';
 import type { ImportedStatus } from '../domains/orders/order-status.ts';
 import { createOrderWriter, type OrderToWrite, type OrderWriter } from '../domains/orders/order-write-service.ts';
 import { createOrders, type Orders } from '../domains/orders/orders-service.ts';
@@ -62,6 +62,9 @@ export async function openTestOrders(): Promise<TestOrders> {
     },
   };
 }
+
+/** An order to be compared: stored JSON has other white space than what was sent. */
+export const withItems = ({ itemsJson, ...order }: Order) => ({ ...order, items: itemsOf({ itemsJson }) });
 
 /** Builders: each test says only what matters to it. */
 export const given = {

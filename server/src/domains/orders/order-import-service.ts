@@ -169,16 +169,21 @@ async function* guarded<T>(source: AsyncIterable<T>, signal: AbortSignal): Async
 /** The same for what may keep us waiting for the next piece, like a pipe whose other end is silent. */
 async function* interruptible<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
   const iterator = source[Symbol.asyncIterator]();
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-  aborted.catch(() => {});
   for (;;) {
     signal.throwIfAborted();
-    const next = await Promise.race([iterator.next(), aborted]);
+    const next = await unlessAborted(iterator.next(), signal);
     if (next.done === true) return;
     yield next.value;
   }
+}
+
+// Not Promise.race against one promise for the whole file: that promise would keep every piece of the file in memory.
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }
 
 interface Writing {

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { OrderId } from '../../core/ids.ts';
 import { dayMs, type Instant } from '../../core/time.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
-import { given, openTestOrders, testNow } from '../../testing/test-orders.ts';
+import { given, openTestOrders, testNow, withItems } from '../../testing/test-orders.ts';
 import type { Order } from './order.ts';
 import { countCap, createOrderReads, type OrderFilter } from './order-read-service.ts';
 import { type OrderStatus, orderStatuses } from './order-status.ts';
@@ -91,7 +91,8 @@ describe('a list', () => {
 
   test('gives each order as it is read by its id', async () => {
     const { items } = await orders.listOrders({ filter: everything, direction: 'newest', limit: 500, after: null });
-    expect(items).toEqual([...oracle].sort((a, b) => (a.orderId < b.orderId ? 1 : -1)));
+    const newestFirst = [...oracle].sort((a, b) => (a.orderId < b.orderId ? 1 : -1));
+    expect(items.map(withItems)).toEqual(newestFirst.map(withItems));
     expect(await orders.getOrder((items[0] as Order).orderId)).toEqual(items[0]);
   });
 

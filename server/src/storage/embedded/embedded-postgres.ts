@@ -198,7 +198,7 @@ export interface EmbeddedStatus {
   readonly url?: string;
 }
 
-/** Looks at a data folder without changing or waiting for anything. @throws EmbeddedError not_owner, foreign_server */
+/** Looks at a data folder without changing or waiting for anything. @throws EmbeddedError not_owner, not_a_cluster */
 export async function embeddedStatus(dataDir: string): Promise<EmbeddedStatus> {
   const place = await findPlace(dataDir);
   const cluster = place === null ? null : await findCluster(place.clusterDir);
