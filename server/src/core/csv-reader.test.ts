@@ -80,7 +80,9 @@ const anyCell = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 8 }),
   fc.string({ unit: fc.constantFrom(',', '"', '\n', 'a', ' '), maxLength: 6 }),
 );
-const table = fc.array(fc.tuple(anyCell, anyCell, anyCell), { minLength: 1, maxLength: 12 });
+// U+FFFD stands for bytes that were no UTF-8: a row that holds it is rejected (text-lines.ts).
+const wholeCell = anyCell.filter((cell) => !cell.includes('\uFFFD'));
+const table = fc.array(fc.tuple(wholeCell, wholeCell, wholeCell), { minLength: 1, maxLength: 12 });
 const encode = (rows: readonly (readonly string[])[]) =>
   rows.map((row) => row.map((cell) => `"${cell.replaceAll('"', '""')}"`).join(',')).join('\r\n');
 

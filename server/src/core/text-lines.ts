@@ -1,4 +1,7 @@
-/** Bytes that are no UTF-8 are read as this character, so a line that holds it was damaged or has another encoding. */
+/**
+ * Bytes that are no UTF-8 are read as this character, so a line that holds it was damaged or has another encoding. One that was
+ * written into the file as such is damage of an earlier conversion, and is told like the other.
+ */
 const damaged = '\uFFFD';
 
 /** Whether some bytes of the text were no UTF-8. */

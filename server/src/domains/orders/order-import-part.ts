@@ -33,8 +33,8 @@ export interface ImportedOrder {
 export type ImportPart = readonly ImportedOrder[];
 
 // A part is one transaction. Larger ones are no faster (measured up to 20,000 orders) and take memory: two are under way.
-const partOrders = 2_000;
-const partItems = 20_000;
+const partOrders = 1_000;
+const partItems = 10_000;
 
 /** Who is told of what is left out. */
 export interface RejectionCounter {
