@@ -25,7 +25,8 @@ export async function* ndjsonOrders(texts: AsyncIterable<string>, onRow: () => v
 
 function readOrder(line: TextLine): ReadOrder {
   if (line.tooLong) return rejected(line, 'row_too_long', `has more than ${maxLineChars} characters`);
-  if (isDamagedText(line.text)) return rejected(line, 'not_utf8', 'holds bytes that are no UTF-8, or U+FFFD in their place');
+  if (isDamagedText(line.text))
+    return rejected(line, 'not_utf8', 'holds bytes that are no UTF-8, or U+FFFD in their place');
   const document = parseDocument(line.text);
   if (document === null) return rejected(line, 'malformed_row', 'is not a JSON object');
   const result = orderWithHistory.safeParse(document);
