@@ -1,5 +1,4 @@
 import { createServer } from 'node:net';
-import { setFlagsFromString } from 'node:v8';
 import { type App, openApp } from '../app.ts';
 import type { Config } from '../config.ts';
 import { createMetrics } from '../http/metrics.ts';
@@ -21,9 +20,6 @@ export interface ServingOptions {
 /** Serves until the process is asked to stop, then drains. @throws UsageError when the port is taken */
 export async function serveUntilStopped(options: ServingOptions): Promise<void> {
   const { run, config, mode } = options;
-  // Bulk parts are large and die young, and V8 lets the heap grow to twice what lives before it looks: 500 MB at its peak while
-  // 100,000 orders came in, 285 MB so, at the same rate.
-  setFlagsFromString('--heap-growing-percent=20');
   const metrics = createMetrics();
   const app = await openApp(config, {
     databaseUrl: options.databaseUrl,

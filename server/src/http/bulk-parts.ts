@@ -30,9 +30,11 @@ export interface RowContext {
   readonly requestKey: string | null;
 }
 
-export const partLines = 20_000;
+// A part is one transaction. Measured over 100,000 orders: parts of 20,000 lines 9,600-12,000 orders/s and 290-520 MB at the
+// peak, of 2,000 16,500 and 290, of 1,000 13,700 and 250: what dies young is cheap to collect.
+export const partLines = 2_000;
 const maxLineBytes = 1024 * 1024;
-// 20,000 lines of a megabyte each would not fit in memory, so a part of very long lines ends early.
+// 2,000 lines of a megabyte each would not fit in memory, so a part of very long lines ends early.
 const maxPartBytes = 16 * 1024 * 1024;
 
 const faultDetails = {
@@ -40,7 +42,7 @@ const faultDetails = {
   invalid_utf8: 'The line is not UTF-8.',
 } as const satisfies Record<LineFault, string>;
 
-/** Reads NDJSON into parts of exactly 20,000 lines (or 16 MiB where lines are very long), blank lines counted. */
+/** Reads NDJSON into parts of exactly 2,000 lines (or 16 MiB where lines are very long), blank lines counted. */
 export async function* partsOfLines(source: AsyncIterable<Buffer>, context: RowContext): AsyncGenerator<BulkPart> {
   const full: BulkRow[][] = [];
   let part: BulkRow[] = [];

@@ -127,7 +127,7 @@ function lineOf(row: BulkRow, outcome: WriteOutcome | null, context: { report: R
   summary[outcome.kind]++;
   if (outcome.kind === 'replayed') summary.statuses_added += outcome.statusesAdded;
   const orderId = outcome.kind === 'created' ? outcome.order.orderId : outcome.orderId;
-  // Nothing here needs escaping, and 20,000 of these stand between two parts.
+  // Nothing here needs escaping, and thousands of these stand between two parts.
   return context.report === 'all' ? `{"line":${row.line},"outcome":"${outcome.kind}","order_id":"${orderId}"}\n` : '';
 }
 

@@ -195,7 +195,7 @@ describe('POST /api/v1/orders/bulk', () => {
 
   test('ends with an error and no summary when unread outcomes pass the limit of the spool', async () => {
     const { request, answer } = open('?report=all');
-    const bad = 'x\n'.repeat(partLines);
+    const bad = 'x\n'.repeat(20_000);
     // An answer that nobody reads fills the buffers of both sides, then the spool.
     for (let part = 0; part < 15 && !request.destroyed; part++) await send(request, bad);
     await until(() => endedEarly.length > 0);

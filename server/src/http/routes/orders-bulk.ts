@@ -60,7 +60,7 @@ export async function addOrderBulkRoute(routes: Routes, deps: HttpDeps): Promise
       schema: {
         summary: 'Create many orders',
         description:
-          'NDJSON of any length, or a JSON array of up to 1,000 orders; gzip as Content-Encoding. Rows are stored in parts of 20,000 lines, each whole or not at all. The answer is NDJSON: outcomes and a closing line `{"summary": …}`. **No summary line means: send it again**; rows with an order_number are recognised, and with the header Idempotency-Key the others too (their key is `<Idempotency-Key>/<line>`).',
+          'NDJSON of any length, or a JSON array of up to 1,000 orders; gzip as Content-Encoding. Rows are stored in parts of 2,000 lines, each whole or not at all. The answer is NDJSON: outcomes and a closing line `{"summary": …}`. **No summary line means: send it again**; rows with an order_number are recognised, and with the header Idempotency-Key the others too (their key is `<Idempotency-Key>/<line>`).',
         tags: ['orders'],
         querystring: bulkQuery,
       },
