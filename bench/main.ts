@@ -1,7 +1,6 @@
 import { ordersBench } from './orders/orders-bench.ts';
 import { type Figures, tableOf } from './report.ts';
-
-export type Scale = 'small' | 'full';
+import type { Scale } from './scale.ts';
 
 const benches: Readonly<Record<string, (scale: Scale, log: (line: string) => void) => Promise<Figures>>> = {
   orders: ordersBench,

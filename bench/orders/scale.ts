@@ -1,4 +1,4 @@
-import type { Scale } from '../main.ts';
+import type { Scale } from '../scale.ts';
 
 /** How much of everything a scale measures. */
 export interface OrdersScale {

@@ -131,7 +131,7 @@ test('what was acknowledged is stored once, though the server is killed and Post
   const port = await freePort();
   const start = () => startMilliard({ args: ['dev', '--data-dir', dataDir, '--no-sample-data'] }, port);
   // This process holds the folder too, so that the database outlives the servers that are killed.
-  let embedded = await acquireEmbedded({ dataDir, purpose: 'durability test' });
+  const embedded = await acquireEmbedded({ dataDir, purpose: 'durability test' });
   let server: MilliardProcess = await start();
   const traffic = startTraffic(() => server.url);
   try {
@@ -147,7 +147,7 @@ test('what was acknowledged is stored once, though the server is killed and Post
         const pidFile = await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8');
         // As `pg_ctl stop -m immediate`: no checkpoint, recovery from the WAL at the next start.
         process.kill(Number(pidFile.split('\n')[0]), 'SIGQUIT');
-        embedded = await acquireEmbedded({ dataDir, purpose: 'durability test' });
+        await embedded.ensureRunning();
       }
     }
     await untilMore(traffic);

@@ -1,0 +1,2 @@
+/** How much is measured: a look within a minute or two, or the whole workload. */
+export type Scale = 'small' | 'full';
