@@ -7,7 +7,7 @@ const benches: Readonly<Record<string, (scale: Scale, log: (line: string) => voi
 };
 
 const usage = `usage: npm run bench -- ${Object.keys(benches).join('|')} [--scale small|full] [--json]
-  small (default): 100,000 orders, within a minute;  full: 5 million orders, about half an hour and 10 GB of disk`;
+  small (default): 100,000 orders, a minute or two;  full: 5 million orders, much longer`;
 
 async function main(args: readonly string[]): Promise<number> {
   const json = args.includes('--json');
