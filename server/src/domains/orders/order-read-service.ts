@@ -71,12 +71,12 @@ export function createOrderReads(deps: OrderReadDeps): OrderReads {
   const reads: OrderReads = {
     async getOrder(id) {
       const [row] = await db.read(orderById(id));
-      if (row === undefined) throw notFound(id);
+      if (row === undefined) throw orderNotFound(id);
       return toOrder(row);
     },
     async getHistory(id) {
       const history = await db.read(historyOf(id));
-      if (history.length === 0) throw notFound(id);
+      if (history.length === 0) throw orderNotFound(id);
       return history;
     },
     async listOrders(request) {
@@ -115,7 +115,7 @@ export function createOrderReads(deps: OrderReadDeps): OrderReads {
   return reads;
 }
 
-const notFound = (id: OrderId): DomainError<OrderErrorCode> =>
+export const orderNotFound = (id: OrderId): DomainError<OrderErrorCode> =>
   new DomainError<OrderErrorCode>('order_not_found', `There is no order ${id}.`, { order_id: id });
 
 /** One row more than the page holds tells whether there is a next one. */

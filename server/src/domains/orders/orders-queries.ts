@@ -176,9 +176,9 @@ function ordered(selection: OrderSelection, range: IdRange, what: { columns: str
 }
 
 // The limit stands in the text, so that the plan knows that few rows are read; few limits make few texts.
-const limits = [11, 51, 101, 251, 501, 1_001] as const;
+const limits = [11, 51, 101, 251, 501] as const;
 
-/** At least `rows` rows of the list where there are so many, at most 1,001; the caller cuts off what it did not ask for. */
+/** At least `rows` rows of the list where there are so many, at most 501; the caller cuts off what it did not ask for. */
 export function ordersPage(selection: OrderSelection, range: IdRange, rows: number): Statement<OrderRow> {
   const limit = limits.find((candidate) => candidate >= rows) ?? limits[limits.length - 1] ?? rows;
   const direction = range.direction === 'newest' ? sql`desc` : sql`asc`;

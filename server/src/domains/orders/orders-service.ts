@@ -9,7 +9,7 @@ import { createGroupCommit, type GroupCommitOptions } from '../../storage/group-
 import type { Order } from './order.ts';
 import type { WriteOutcome } from './order-batch-service.ts';
 import type { OrderErrorCode } from './order-errors.ts';
-import { createOrderReads, type OrderReads } from './order-read-service.ts';
+import { createOrderReads, type OrderReads, orderNotFound } from './order-read-service.ts';
 import { type ReportedStatus, recordStatuses, refusalError, type StatusOutcome } from './order-status-service.ts';
 import { createOrderWriter, type OrderToWrite, type OrderWriter } from './order-write-service.ts';
 
@@ -96,9 +96,6 @@ export function createOrders(deps: OrdersDeps): Orders {
     },
   };
 }
-
-const orderNotFound = (id: OrderId) =>
-  new DomainError<OrderErrorCode>('order_not_found', `There is no order ${id}.`, { order_id: id });
 
 /** A row that the database refuses is the sender's affair, not a fault of the database. */
 function refuseBadRow(error: unknown): never {
