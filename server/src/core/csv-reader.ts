@@ -76,6 +76,13 @@ export function createCsvReader(): CsvReader {
   };
 }
 
+/** The rows of a text that comes piece by piece, in groups: those that one piece completed. */
+export async function* csvRows(texts: AsyncIterable<string>): AsyncGenerator<CsvRow[]> {
+  const reader = createCsvReader();
+  for await (const text of texts) yield reader.push(text);
+  yield reader.end();
+}
+
 interface Found {
   readonly cells: readonly string[];
   readonly fault: CsvRow['fault'];

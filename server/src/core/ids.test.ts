@@ -1,7 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Bucket } from './bucket.ts';
-import { bucketOfId, lowestIdAt, newOrderId, parseOrderId, timeOfId } from './ids.ts';
+import {
+  bucketOfId,
+  lowestIdAt,
+  newOrderId,
+  newTicketId,
+  newTicketToken,
+  parseOrderId,
+  parseTicketId,
+  parseTicketToken,
+  timeOfId,
+} from './ids.ts';
 import type { Instant } from './time.ts';
 
 const instants = fc.integer({ min: 0, max: 2 ** 48 - 1 }) as fc.Arbitrary<Instant>;
@@ -82,4 +92,46 @@ describe('parseOrderId', () => {
   ])('refuses %j', (text) => {
     expect(parseOrderId(text)).toBeNull();
   });
+});
+
+describe('a ticket id', () => {
+  test('has the form of an order id', () => {
+    fc.assert(
+      fc.property(instants, buckets, (at, bucket) => {
+        const id = newTicketId(at, bucket);
+        expect(parseTicketId(id.toUpperCase())).toBe(id);
+        expect([timeOfId(id), bucketOfId(id)]).toEqual([at, bucket]);
+      }),
+    );
+  });
+});
+
+describe('a ticket token', () => {
+  test('is a version 4 UUID that gives its bucket back', () => {
+    fc.assert(
+      fc.property(buckets, (bucket) => {
+        const token = newTicketToken(bucket);
+        expect(token).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+        expect(bucketOfId(token)).toBe(bucket);
+        expect(parseTicketToken(token.toUpperCase())).toBe(token);
+      }),
+    );
+  });
+
+  test('has 110 random bits: none is constant, and no token comes twice', () => {
+    const tokens = Array.from({ length: 2_000 }, () => newTicketToken(0 as Bucket));
+    expect(new Set(tokens).size).toBe(tokens.length);
+    const values = tokens.map((token) => BigInt(`0x${token.replaceAll('-', '')}`));
+    const ever = values.reduce((all, value) => all | value, 0n);
+    const always = values.reduce((all, value) => all & value, 2n ** 128n - 1n);
+    const bits = (value: bigint): number => value.toString(2).replaceAll('0', '').length;
+    expect(bits(ever ^ always)).toBe(110);
+  });
+
+  test.each(['', 'x', '0197c0f0-1234-7abc-8000-000000000000', '6f1c0f4e-2b7a-4a5c-1d3e-8c1b7a605d2f'])(
+    'is not what %j is',
+    (text) => {
+      expect(parseTicketToken(text)).toBeNull();
+    },
+  );
 });

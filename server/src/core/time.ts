@@ -61,9 +61,16 @@ const twoDigits = Array.from({ length: 60 }, (_, i) => String(i).padStart(2, '0'
 const threeDigits = Array.from({ length: 1_000 }, (_, i) => String(i).padStart(3, '0'));
 let formattedDay = Number.NaN;
 let formattedDate = '';
+// The moment something is recorded at is the same all over a batch.
+let recentInstant = Number.NaN;
+let recentText = '';
+let earlierInstant = Number.NaN;
+let earlierText = '';
 
 /** RFC 3339 in UTC with milliseconds: `2025-06-30T12:30:00.000Z`. @throws RangeError for what is no instant */
 export function formatInstant(at: Instant): string {
+  if (at === recentInstant) return recentText;
+  if (at === earlierInstant) return earlierText;
   const day = Math.floor(at / dayMs);
   if (day !== formattedDay) {
     formattedDate = new Date(day * dayMs).toISOString().slice(0, -'00:00:00.000Z'.length);
@@ -73,7 +80,11 @@ export function formatInstant(at: Instant): string {
   const seconds = Math.floor(ms / secondMs);
   const minutes = Math.floor(seconds / 60);
   const hours = Math.floor(minutes / 60);
-  return `${formattedDate}${twoDigits[hours]}:${twoDigits[minutes - hours * 60]}:${twoDigits[seconds - minutes * 60]}.${threeDigits[ms - seconds * secondMs]}Z`;
+  earlierInstant = recentInstant;
+  earlierText = recentText;
+  recentInstant = at;
+  recentText = `${formattedDate}${twoDigits[hours]}:${twoDigits[minutes - hours * 60]}:${twoDigits[seconds - minutes * 60]}.${threeDigits[ms - seconds * secondMs]}Z`;
+  return recentText;
 }
 
 /** A calendar month in UTC, counted from year 0: `year * 12 + (month - 1)`. */

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import { pgTypes } from './pg-types.ts';
 
@@ -10,6 +11,8 @@ export interface ConnectionOptions {
   readonly statementTimeoutMs: number;
   /** How long a new connection may take. */
   readonly connectTimeoutMs: number;
+  /** Makes the socket; default: the driver does. */
+  readonly openSocket?: () => Socket;
   /** Further settings of the session. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -23,6 +26,7 @@ export function clientConfig(options: ConnectionOptions): pg.ClientConfig {
     connectionTimeoutMillis: options.connectTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: 5_000,
+    ...(options.openSocket === undefined ? {} : { stream: options.openSocket }),
     types: pgTypes,
     // The driver lets a connection string's own options replace these, so they are joined here; the last one named counts.
     options: [

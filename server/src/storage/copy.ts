@@ -14,8 +14,8 @@ const escapes: Readonly<Record<string, string>> = {
 /** One field of COPY's text format (PostgreSQL manual, COPY, "Text Format"). */
 export function copyField(value: CopyValue): string {
   if (value === null) return '\\N';
-  const text = typeof value === 'string' ? value : String(value);
-  return reserved.test(text) ? text.replace(/[\\\t\n\r\b\f\v]/g, (c) => escapes[c] ?? c) : text;
+  if (typeof value !== 'string') return String(value);
+  return reserved.test(value) ? value.replace(/[\\\t\n\r\b\f\v]/g, (c) => escapes[c] ?? c) : value;
 }
 
 /** One line of COPY's text format, with its line end. */

@@ -4,7 +4,7 @@ import { withAdmin } from '../testing/admin.ts';
 import { type CommitCutter, openCommitCutter } from '../testing/commit-cutter.ts';
 import { createTestClient, openTestDatabase } from '../testing/open-database.ts';
 import type { Database } from './database.ts';
-import { dynamic, type Statement, sql, statement } from './sql.ts';
+import { dynamic, type RowTexts, type Statement, sql, statement, withRows } from './sql.ts';
 import type { Transaction } from './transaction.ts';
 
 const { db, url } = await openTestDatabase();
@@ -313,8 +313,14 @@ describe('a connection lost during COMMIT', () => {
   });
 });
 
-describe('pipelined reads', () => {
-  const echo = statement<{ i: number }, [number]>('echo', 'select $1::int as i', (i) => [i]);
+// Both ways to make rows: of their texts (prepared-read.ts, beneath the driver's published types) and the driver's own.
+describe.each(['the statement', 'the driver'] as const)('pipelined reads with rows made by %s', (maker) => {
+  const made = <Row>(given: Statement<Row>, rowOf: (texts: RowTexts) => Row): Statement<Row> =>
+    maker === 'the driver' ? given : withRows(given, rowOf);
+  const selectNumber = statement<{ i: number }, [number]>('echo', 'select $1::int as i', (i) => [i]);
+  const echo = (i: number) => made(selectNumber(i), ([text]) => ({ i: Number(text) }));
+  const divide = statement<{ q: number }, [number]>('divide', 'select 12 / $1::int as q', (by) => [by]);
+  const quotient = (by: number) => made(divide(by), ([text]) => ({ q: Number(text) }));
   const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 
   test('answer each caller with its own rows, from the first use of a statement on', async () => {
@@ -322,9 +328,25 @@ describe('pipelined reads', () => {
     expect(answers).toEqual(numbers(200).map((i) => [{ i }]));
   });
 
+  test('give the rows that queries and transactions give', async () => {
+    const expected = [{ q: 4 }];
+    expect(await db.read(quotient(3))).toEqual(expected);
+    expect(await db.query(quotient(3))).toEqual(expected);
+    expect(await db.transaction((tx) => tx.run(quotient(3)))).toEqual(expected);
+  });
+
+  test('fail alone when a row cannot be made of what came', async () => {
+    const unmade = withRows(selectNumber(1), () => {
+      throw new RangeError('no such row');
+    });
+    const [bad, good] = await Promise.allSettled([db.read(unmade), db.read(echo(2))]);
+    expect(bad).toMatchObject({ status: 'rejected', reason: { message: 'no such row' } });
+    expect(good).toEqual({ status: 'fulfilled', value: [{ i: 2 }] });
+  });
+
   test('fail alone', async () => {
     const results = await Promise.allSettled(
-      numbers(40).map((i) => (i % 4 === 0 ? db.read(dynamic(sql`select 1/0, ${i}::int`)) : db.read(echo(i)))),
+      numbers(40).map((i) => (i % 4 === 0 ? db.read<unknown>(quotient(0)) : db.read<unknown>(echo(i)))),
     );
     for (const [i, result] of results.entries()) {
       if (i % 4 === 0) expect(result).toMatchObject({ status: 'rejected', reason: { fault: { kind: 'data' } } });
@@ -333,17 +355,20 @@ describe('pipelined reads', () => {
   });
 
   test('recover a statement that could not be prepared when its table is there', async () => {
-    const late = statement<{ n: number }>('late', 'select n from late_numbers');
+    const table = `late_${maker.replace(' ', '_')}`;
+    const select = statement<{ n: number }>(table, `select n from ${table}`);
+    const late = () => made(select(), ([text]) => ({ n: Number(text) }));
     for (const result of await Promise.allSettled(numbers(6).map(() => db.read(late())))) {
       expect(result).toMatchObject({ status: 'rejected' });
     }
-    await db.query(dynamic(sql`create table late_numbers as select 7 as n`));
+    await db.query(dynamic(sql`create table ${sql.ref(table)} as select 7 as n`));
     expect(await Promise.all(numbers(6).map(() => db.read(late())))).toEqual(numbers(6).map(() => [{ n: 7 }]));
   });
 
   test('are cancelled by the statement time-out without harm to their neighbours', async () => {
     const client = createTestClient(url, { statementTimeoutMs: 30, readClients: 1 });
-    const slow = client.read(dynamic(sql`select pg_sleep(5)`));
+    const sleep = statement<unknown>('sleep', 'select pg_sleep(5)');
+    const slow = client.read(made(sleep(), () => null));
     const [timedOut, quick] = await Promise.allSettled([slow, client.read(echo(1))]);
     expect(timedOut).toMatchObject({ status: 'rejected', reason: { code: 'storage_timeout' } });
     expect(quick).toEqual({ status: 'fulfilled', value: [{ i: 1 }] });

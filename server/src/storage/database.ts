@@ -1,7 +1,9 @@
 import pg from 'pg';
 import { type ConnectionOptions, clientConfig, connect } from './connection.ts';
 import { toStorageError } from './faults.ts';
-import { createReadClients, queryConfig } from './read-clients.ts';
+import { createPulse, type Pulse } from './pulse.ts';
+import { queryConfig, rowsOf } from './query-config.ts';
+import { createReadClients } from './read-clients.ts';
 import { isTransient, withRetry } from './retry.ts';
 import type { Statement } from './sql.ts';
 import { runTransaction, sessionOf, type Transaction, type TransactionOptions } from './transaction.ts';
@@ -11,7 +13,14 @@ export interface DatabaseOptions extends ConnectionOptions {
   readonly poolSize: number;
   /** Pipelined connections for short reads. */
   readonly readClients: number;
+  /**
+   * For servers: when the database gives no sign of life for about a second while a read, query or transaction waits, these end
+   * as if their connections were lost, and new ones do at once until it answers. Sessions wait. Left out (commands): all wait.
+   */
+  readonly pulse?: { readonly onChange?: (answers: boolean) => void };
 }
+
+const silenceMs = 1_000;
 
 /** Every error is a StorageError (see faults.ts) unless `work` itself threw something else. */
 export interface Database {
@@ -37,21 +46,27 @@ export interface Session extends Transaction {
 }
 
 export function createDatabase(options: DatabaseOptions): Database {
-  const pool = new pg.Pool({ ...clientConfig(options), max: options.poolSize, idleTimeoutMillis: 30_000 });
+  const pulse = pulseOf(options);
+  const bounded = pulse === null ? options : { ...options, openSocket: pulse.openSocket };
+  const during: Pulse['during'] = pulse?.during ?? ((work) => work());
+  const pool = new pg.Pool({ ...clientConfig(bounded), max: options.poolSize, idleTimeoutMillis: 30_000 });
   // An idle connection that dies is dropped by the pool; the next user gets a new one or an error of its own.
   pool.on('error', () => {});
   // One that dies between two statements of a transaction has nobody else listening: without this the process would end. The
   // next statement reports the loss.
   pool.on('connect', (client) => client.on('error', () => {}));
-  const readers = createReadClients(options, options.readClients);
+  const readers = createReadClients(bounded, options.readClients);
 
   return {
-    read: (statement) => wrapped(() => readers.read(statement)),
-    query: (statement) => wrapped(async () => (await pool.query(queryConfig(statement))).rows),
+    read: (statement) => during(() => wrapped(() => readers.read(statement))),
+    query: (statement) =>
+      during(() => wrapped(async () => rowsOf(statement, await pool.query(queryConfig(statement))))),
     transaction: (work, transactionOptions = {}) =>
-      withRetry(
-        (attempt) => runTransaction(pool, work, { ...transactionOptions, connectionLossIsFinal: attempt > 1 }),
-        isTransient,
+      during(() =>
+        withRetry(
+          (attempt) => runTransaction(pool, work, { ...transactionOptions, connectionLossIsFinal: attempt > 1 }),
+          isTransient,
+        ),
       ),
     session: (work) =>
       wrapped(async () => {
@@ -64,9 +79,20 @@ export function createDatabase(options: DatabaseOptions): Database {
       }),
     poolUse: () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     async close() {
-      await Promise.all([pool.end(), readers.close()]);
+      await during(() => Promise.all([pool.end(), readers.close()]));
+      pulse?.close();
     },
   };
+}
+
+function pulseOf(options: DatabaseOptions): Pulse | null {
+  if (options.pulse === undefined) return null;
+  return createPulse({
+    ...options.pulse,
+    connect: (openSocket) => connect({ ...options, connectTimeoutMs: 0, openSocket }),
+    silenceMs,
+    connectTimeoutMs: options.connectTimeoutMs,
+  });
 }
 
 async function wrapped<T>(work: () => Promise<T>): Promise<T> {

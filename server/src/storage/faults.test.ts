@@ -75,6 +75,7 @@ describe('an error without SQLSTATE', () => {
     new Error('Connection terminated unexpectedly'),
     new Error('Connection terminated due to connection timeout'),
     new Error('timeout exceeded when trying to connect'),
+    new Error('timeout expired'),
     new Error('Client has encountered a connection error and is not queryable'),
     new Error('Client was closed and is not queryable'),
     new Error('Cannot use a pool after calling end on the pool'),

@@ -82,7 +82,7 @@ const socketCodes = new Set([
 
 // The driver throws plain errors without a code when a connection ends; these are its own words, not the server's.
 const driverWords =
-  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Query read timeout|Cannot use a pool after)/;
+  /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Client has encountered a connection error|Client was closed|Query read timeout|Cannot use a pool after)/;
 
 function isConnectionFault(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

@@ -16,6 +16,14 @@ export interface GroupCommitOptions<In, Out> {
   readonly onCommit?: (rows: number, durationMs: number) => void;
 }
 
+type QueueSettings = Pick<GroupCommitOptions<unknown, unknown>, 'maxRows' | 'maxWaitMs' | 'concurrency' | 'maxQueued'>;
+
+/** What every queue of single writes is set to. `off` writes each row in a transaction of its own: the baseline of the benchmark. */
+export const queueSettings = (groupCommit: boolean): QueueSettings =>
+  groupCommit
+    ? { maxRows: 500, maxWaitMs: 5, concurrency: 2, maxQueued: 10_000 }
+    : { maxRows: 1, maxWaitMs: 0, concurrency: Number.POSITIVE_INFINITY, maxQueued: 10_000 };
+
 /** Collects concurrent single writes into one transaction; each caller is answered only after its commit. */
 export interface GroupCommit<In, Out> {
   /** @throws StorageError `storage_overloaded` when the queue is full; else whatever this row alone made the commit throw */

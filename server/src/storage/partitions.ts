@@ -2,6 +2,7 @@ import { lowestIdAt } from '../core/ids.ts';
 import { type Instant, type Month, monthName, monthOf, parseMonthName, startOfMonth } from '../core/time.ts';
 import type { Database, Session } from './database.ts';
 import { dynamic, sql, statement } from './sql.ts';
+import type { Transaction } from './transaction.ts';
 
 /** Tables with one partition a month, by order id. */
 export const monthlyTables = ['orders', 'order_statuses'] as const;
@@ -70,6 +71,19 @@ export async function ensureMonths(db: Database, months: readonly Month[]): Prom
     }
     return [...made];
   });
+}
+
+/** The same in a transaction that is going to be rolled back. */
+export async function ensureMonthsIn(tx: Transaction, months: readonly Month[]): Promise<void> {
+  const names = new Set((await tx.run(selectPartitions(monthlyTables))).map(({ name }) => name));
+  for (const month of months) {
+    for (const table of monthlyTables) {
+      const name = `${table}_${monthName(month)}`;
+      if (names.has(name)) continue;
+      await tx.run({ text: createPartition(table, name), values: [] });
+      await tx.run({ text: attachPartition(table, name, month), values: [] });
+    }
+  }
 }
 
 interface Wanted {

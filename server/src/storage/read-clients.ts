@@ -1,6 +1,8 @@
 import type pg from 'pg';
 import { type ConnectionOptions, connect } from './connection.ts';
 import { toStorageError } from './faults.ts';
+import { preparedRead } from './prepared-read.ts';
+import { queryConfig, rowsOf } from './query-config.ts';
 import { isConnectionLoss } from './retry.ts';
 import type { Statement } from './sql.ts';
 
@@ -27,6 +29,10 @@ interface Slot {
 //   took 23,000, read in order 500. Where nothing is in order a sort is still done.
 const planning = { plan_cache_mode: 'force_generic_plan', enable_sort: 'off', enable_bitmapscan: 'off' };
 
+// As many as one connection takes of one turn before the next is asked: enough to share the cost of waking the database, few
+// enough that a busy moment is spread over the connections.
+const readsTogether = 8;
+
 export function createReadClients(given: ConnectionOptions, count: number): ReadClients {
   const options = { ...given, settings: { ...given.settings, ...planning } };
   const slots: Slot[] = Array.from({ length: count }, () => ({ client: null, inFlight: 0 }));
@@ -47,22 +53,30 @@ export function createReadClients(given: ConnectionOptions, count: number): Read
     return opening;
   };
 
-  const leastBusy = (): Slot => {
-    let best = slots[0] as Slot;
-    for (const slot of slots) if (slot.inFlight < best.inFlight) best = slot;
-    return best;
+  let current: { readonly slot: Slot; room: number } | null = null;
+  /** The least busy one; the same for some reads of one turn of the event loop, so that they are sent by one system call. */
+  const chosen = (): Slot => {
+    if (current !== null && current.room > 0) {
+      current.room--;
+      return current.slot;
+    }
+    let slot = slots[0] as Slot;
+    for (const other of slots) if (other.inFlight < slot.inFlight) slot = other;
+    if (current === null) setImmediate(() => (current = null));
+    current = { slot, room: readsTogether - 1 };
+    return slot;
   };
 
   return {
     async read<Row>(statement: Statement<Row>): Promise<Row[]> {
       if (closed) throw new Error('Client was closed');
-      const slot = leastBusy();
+      const slot = chosen();
       slot.inFlight++;
       try {
         const opening = open(slot);
         const client = await opening;
         try {
-          return (await send(client, statement)).rows as Row[];
+          return await send(client, statement);
         } catch (error) {
           // Once more on a new connection. A connection that cannot even be opened is not tried again: the caller waited for it.
           if (!isConnectionLoss(toStorageError(error))) throw error;
@@ -71,7 +85,7 @@ export function createReadClients(given: ConnectionOptions, count: number): Read
             client.end().catch(() => {});
           }
         }
-        return (await send(await open(slot), statement)).rows as Row[];
+        return await send(await open(slot), statement);
       } finally {
         slot.inFlight--;
       }
@@ -89,7 +103,7 @@ const corked = new WeakSet<pg.Client>();
  * Writes the queries of one turn of the event loop at once: requests that arrive together cost one system call, and wake the
  * database once, instead of one each.
  */
-function send(client: pg.Client, statement: Statement<unknown>): Promise<pg.QueryResult> {
+async function send<Row>(client: pg.Client, statement: Statement<Row>): Promise<Row[]> {
   const { stream } = (client as pg.Client & { readonly connection: pg.Connection }).connection;
   if (!corked.has(client)) {
     corked.add(client);
@@ -99,13 +113,7 @@ function send(client: pg.Client, statement: Statement<unknown>): Promise<pg.Quer
       stream.uncork();
     });
   }
-  return client.query(queryConfig(statement));
-}
-
-/** A statement in the driver's form. */
-export function queryConfig(statement: Statement<unknown>): pg.QueryConfig {
-  const values = statement.values as unknown[];
-  return statement.name === undefined
-    ? { text: statement.text, values }
-    : { name: statement.name, text: statement.text, values };
+  const { name, rowOf } = statement;
+  if (name !== undefined && rowOf !== undefined) return preparedRead(client, { ...statement, name, rowOf });
+  return rowsOf(statement, await client.query(queryConfig(statement)));
 }

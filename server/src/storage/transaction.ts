@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import { StorageError, toStorageError } from './faults.ts';
-import { queryConfig } from './read-clients.ts';
+import { queryConfig, rowsOf } from './query-config.ts';
 import { isConnectionLoss } from './retry.ts';
 import type { Statement } from './sql.ts';
 
@@ -38,7 +38,7 @@ interface Attempt extends TransactionOptions {
 export function sessionOf(client: pg.ClientBase): Transaction {
   const run = async <Row>(statement: Statement<Row>): Promise<Row[]> => {
     try {
-      return (await client.query(queryConfig(statement))).rows as Row[];
+      return rowsOf(statement, await client.query(queryConfig(statement)));
     } catch (error) {
       throw toStorageError(error);
     }

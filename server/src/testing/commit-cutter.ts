@@ -10,6 +10,12 @@ export interface CommitCutter {
    * carried out and before the client learns of it (everything is stored).
    */
   cutNextCommit(when: 'before' | 'after'): void;
+  /** The same for the n-th commit from now on, counted from 0. */
+  cutCommit(n: number, when: 'before' | 'after'): void;
+  /** Commits that passed. */
+  commits(): number;
+  /** true: every connection breaks and every new one at once, as if the server were gone. */
+  setAway(isAway: boolean): void;
   close(): Promise<void>;
 }
 
@@ -18,9 +24,12 @@ export async function openCommitCutter(url: string): Promise<CommitCutter> {
   const { host, port } = new pg.Client({ connectionString: url });
   const target = host.startsWith('/') ? { path: `${host}/.s.PGSQL.${port}` } : { host, port };
   const open = new Set<Socket>();
-  let armed: 'before' | 'after' | null = null;
+  let armed: { when: 'before' | 'after'; atCommit: number } | null = null;
+  let passed = 0;
+  let away = false;
 
   const listener = createServer((client) => {
+    if (away) return void client.destroy();
     const server = connect(target);
     const cut = () => {
       client.destroy();
@@ -28,8 +37,8 @@ export async function openCommitCutter(url: string): Promise<CommitCutter> {
     };
     let cutAtAnswer = false;
     client.on('data', (data) => {
-      if (armed !== null && data.includes('commit\0')) {
-        cutAtAnswer = armed === 'after';
+      if (data.includes('commit\0') && armed?.atCommit === passed++) {
+        cutAtAnswer = armed.when === 'after';
         armed = null;
         if (!cutAtAnswer) return cut();
       }
@@ -54,7 +63,15 @@ export async function openCommitCutter(url: string): Promise<CommitCutter> {
   return {
     url: through.href,
     cutNextCommit(when) {
-      armed = when;
+      armed = { when, atCommit: passed };
+    },
+    cutCommit(n, when) {
+      armed = { when, atCommit: passed + n };
+    },
+    commits: () => passed,
+    setAway(isAway) {
+      away = isAway;
+      if (away) for (const socket of open) socket.destroy();
     },
     async close() {
       for (const socket of open) socket.destroy();

@@ -44,7 +44,7 @@ async function createDatabase(socketDir: string, dataDir: string): Promise<boole
 function isNotYet(error: unknown): boolean {
   const code = systemCode(error);
   if (code !== undefined) return NOT_YET.has(code);
-  return error instanceof Error && /terminated unexpectedly|Connection ended/.test(error.message);
+  return error instanceof Error && /terminated unexpectedly|Connection ended|timeout expired/.test(error.message);
 }
 
 async function withClient(connectionString: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
