@@ -25,12 +25,22 @@ export interface JobKind<Parameters extends Json = Json, Cursor extends Json = J
    */
   readonly runsOn: 'anyone' | 'same host';
   readonly batchRows: BatchLimits;
-  /** So many rows may fail for their data before the run fails. */
+  /**
+   * So many rows may fail for their data and are skipped; at the next the run fails and stands before that row. Resumed, it
+   * tries the row again and allows as many failures once more. 0 = no row is ever skipped.
+   */
   readonly maxRowErrors: number;
-  /** Tables whose vacuum slows the run down, as `schema.table` or `table`. */
+  /** Tables whose vacuum slows the run down and whose growth a rehearsal measures: names as SQL writes them, quoted where needed. */
   tables(parameters: Parameters): readonly string[];
   /** Two unfinished runs with the same key are the same run; null = every start is a new run. */
   uniqueKey(parameters: Parameters): string | null;
+  /** Its runs are never deleted: the kind keeps something beside them that is needed later. Left out = deleted some time after their end. */
+  readonly keepsRuns?: boolean;
+  /**
+   * Refuses a start before a run is stored: DomainError `job_refused` (see job-errors.ts) with the reason. Only reads. A start
+   * that finds an unfinished run with the same key does not ask.
+   */
+  check?(context: JobCheck<Parameters>): Promise<void>;
   /** Prepares the work of this process: called at every claim, resume and takeover included. Writes nothing. */
   open(context: JobContext<Parameters>): Promise<JobWork<Cursor, Plan>>;
 }
@@ -39,6 +49,12 @@ export interface BatchLimits {
   readonly initial: number;
   readonly min: number;
   readonly max: number;
+}
+
+export interface JobCheck<Parameters> {
+  readonly db: Database;
+  readonly parameters: Parameters;
+  readonly actor: string;
 }
 
 export interface JobContext<Parameters> {
@@ -50,24 +66,35 @@ export interface JobContext<Parameters> {
   readonly db: Database;
   /** Aborted when this process shall stop working at the run. */
   readonly signal: AbortSignal;
-  /** A rehearsal: every batch is rolled back; whatever `open` would prepare outside a transaction must not be done. */
+  /**
+   * A rehearsal: every batch is rolled back; whatever `open` would prepare outside a transaction must not be done. `begin` and
+   * the batches share one transaction, so `total`, asked before them on another connection, sees nothing of what `begin` did;
+   * `ranges` and `finish` are not asked.
+   */
   readonly rehearsal: boolean;
 }
 
 export interface JobWork<Cursor extends Json = Json, Plan = unknown> {
   /** Once a run, in a transaction committed before the first batch (a cut-off, a table of old values). */
   begin?(tx: Transaction): Promise<void>;
-  /** Rows to be done in all, `null` where nobody can know. Asked once a run, and again after `finish` said `again`. */
+  /**
+   * Rows to be done in all, those already done included; `null` where nobody can know. Asked once a run, after `begin`, and
+   * again after `finish` said `again`. Where more is done than it says, what is done is shown as the total.
+   */
   total(): Promise<JobTotal | null>;
   /** Cuts the work into ranges that may run at the same time; left out = one range. Asked once a run, after `begin`. */
   ranges?(): Promise<readonly JobRange<Cursor>[]>;
   /** The next batch after a cursor, at most `rows` of them; null = nothing is left in this range. Only reads. */
   plan(tx: Transaction, ask: BatchAsk<Cursor>): Promise<JobBatch<Cursor, Plan> | null>;
-  /** Does the batch. The cursor is written in the same transaction. */
+  /**
+   * Does the batch. The cursor is written in the same transaction. A fault of the data (unique, check, foreign key, not null, a
+   * value out of range, an exception of a trigger) or a DomainError means that one of its rows cannot be done: the batch is split
+   * until that row stands alone. Every other error stops the run or is tried again. May run several times for one batch.
+   */
   apply(tx: Transaction, batch: JobBatch<Cursor, Plan>): Promise<BatchResult>;
   /** After the last batch of the last range: proves that nothing is left, or says what to do next. */
   finish(): Promise<JobFinish<Cursor>>;
-  /** Takes away what the run made and nobody needs any more, when it is cancelled. */
+  /** Takes away what the run made and nobody needs any more, when it is cancelled. May be called again; `signal` is aborted. */
   cancel?(): Promise<void>;
   /** Lets go of files and the like in this process. */
   close?(): Promise<void>;
@@ -178,6 +205,7 @@ export interface JobRun {
   readonly replacedOwner: JobOwner | null;
   /** Times the run was taken by a process; checkpoints of an older one are refused. */
   readonly fence: number;
+  /** Rows looked at, failed ones included. */
   readonly doneRows: number;
   readonly failedRows: number;
   readonly total: JobTotal | null;

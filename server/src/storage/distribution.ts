@@ -6,12 +6,19 @@
  */
 export type Distribution = 'distributed' | 'reference' | 'local';
 
-/** Every table of the schema stands here; a test compares the list with the catalogue. */
+/** Every table of the schemas `public` and `milliard_jobs` stands here; a test compares the list with the catalogue. */
 export const distributionOf = {
   orders: 'distributed',
   order_statuses: 'distributed',
   order_keys: 'distributed',
+  tickets: 'distributed',
+  ticket_keys: 'distributed',
+  ticket_tokens: 'distributed',
+  token_generations: 'reference',
   customer_salts: 'reference',
   api_keys: 'reference',
   audit_log: 'local',
+  'milliard_jobs.job_runs': 'local',
+  'milliard_jobs.job_ranges': 'local',
+  'milliard_jobs.job_row_errors': 'local',
 } as const satisfies Record<string, Distribution>;

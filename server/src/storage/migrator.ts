@@ -1,4 +1,5 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
@@ -24,6 +25,9 @@ export function knownMigrations(): string[] {
     .map((f) => f.slice(0, -'.sql'.length))
     .sort();
 }
+
+/** The SQL of one migration, for tables that are also made in databases that are not migrated. */
+export const migrationText = (name: string): string => readFileSync(join(migrationsDir, `${name}.sql`), 'utf8');
 
 /**
  * Brings the schema up to this version; safe to run by several processes at once (one waits for the other).

@@ -1,11 +1,12 @@
 import type pg from 'pg';
 
 const selectTables = `
-  select c.oid, c.relname as name,
+  select c.oid, case when c.relnamespace = 'public'::regnamespace then '' else c.relnamespace::regnamespace || '.' end || c.relname as name,
          case when c.relkind = 'p' then pg_get_partkeydef(c.oid) end as partitioned
     from pg_class c
-   where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition and c.relname <> 'schema_migrations'
-   order by c.relname`;
+   where c.relnamespace in ('public'::regnamespace, 'milliard_jobs'::regnamespace) and c.relkind in ('r', 'p') and not c.relispartition
+     and c.relname <> 'schema_migrations'
+   order by c.relnamespace <> 'public'::regnamespace, c.relname`;
 
 const selectColumns = `
   select format('  %I %s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
