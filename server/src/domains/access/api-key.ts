@@ -1,7 +1,21 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 
-/** What a key may do. `orders:import` writes histories as they were somewhere else. */
-export const scopes = ['orders:read', 'orders:write', 'orders:import', 'admin'] as const;
+/**
+ * What a key may do. `orders:import` writes histories as they were somewhere else; `tickets:token` alone reads the secrets of
+ * tickets, `tickets:verify` is what a scanner at the door needs.
+ */
+export const scopes = [
+  'orders:read',
+  'orders:write',
+  'orders:import',
+  'tickets:read',
+  'tickets:write',
+  'tickets:verify',
+  'tickets:token',
+  'jobs:read',
+  'jobs:write',
+  'admin',
+] as const;
 export type Scope = (typeof scopes)[number];
 
 /** A key as it is shown once: `mk_<id>_<secret>`; the id finds the row, the secret has 256 random bits. */

@@ -76,6 +76,26 @@ describe('API keys', () => {
     await expect(keys.revoke('0000000000000000', 'me')).rejects.toMatchObject({ code: 'api_key_not_found' });
   });
 
+  test('open nothing on any other server either, once their revocation is done', async () => {
+    const servers = [1, 2, 3].map(() => createApiKeys({ db, clock: systemClock }));
+    for (let round = 0; round < 5; round++) {
+      const { key, text } = await create();
+      // Every server saw the key in force while it was being revoked.
+      let isRevoked = false;
+      const traffic = servers.map(async (server) => {
+        while (!isRevoked) {
+          await server.authenticate(text, 'orders:read').catch(() => {});
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+      });
+      await servers[0]?.revoke(key.keyId, 'me');
+      const after = await Promise.allSettled(servers.map((server) => server.authenticate(text, 'orders:read')));
+      isRevoked = true;
+      await Promise.all(traffic);
+      for (const result of after) expect(result).toMatchObject({ reason: { code: 'unauthenticated' } });
+    }
+  });
+
   test('leave a trail of who made and revoked them', async () => {
     const { key } = await create();
     await keys.revoke(key.keyId, 'you');
@@ -147,9 +167,28 @@ describe('shared look-ups', () => {
     await Promise.all(Array.from({ length: 1_000 }, () => shared.authenticate(text, 'orders:read')));
     expect(reads).toBe(2);
     broken = true;
-    const failing = [shared.authenticate(text, 'orders:read'), shared.authenticate(text, 'orders:read')];
+    const { text: other } = await create();
+    const failing = [shared.authenticate(other, 'orders:read'), shared.authenticate(other, 'orders:read')];
     expect((await Promise.allSettled(failing)).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     broken = false;
+    await shared.authenticate(other, 'orders:read');
+  });
+
+  test('are rare for a key that was presented with the right secret a moment ago, and made for a wrong one', async () => {
+    let reads = 0;
+    const counting: Database = {
+      ...db,
+      read(statement) {
+        reads++;
+        return db.read(statement);
+      },
+    };
+    const shared = createApiKeys({ db: counting, clock: systemClock });
+    const { text } = await create();
+    const wrong = text.replace(/.$/, (c) => (c === 'a' ? 'b' : 'a'));
+    for (let n = 0; n < 1_000; n++) await shared.authenticate(text, 'orders:read');
+    expect(reads).toBeLessThan(500);
+    await expect(shared.authenticate(wrong, 'orders:read')).rejects.toMatchObject({ code: 'unauthenticated' });
     await shared.authenticate(text, 'orders:read');
   });
 

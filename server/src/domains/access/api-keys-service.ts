@@ -1,8 +1,19 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError } from '../../core/errors.ts';
+import { shareLookUps } from '../../core/share-look-ups.ts';
 import type { Clock, Instant } from '../../core/time.ts';
 import type { Database } from '../../storage/database.ts';
-import { allows, formatApiKey, isSecret, newApiKey, parseApiKey, type Scope, secretHash } from './api-key.ts';
+import {
+  allows,
+  formatApiKey,
+  isSecret,
+  newApiKey,
+  type PresentedKey,
+  parseApiKey,
+  type Scope,
+  secretHash,
+} from './api-key.ts';
 import {
   type ApiKeyRow,
   allApiKeys,
@@ -28,7 +39,7 @@ export interface ApiKeys {
   /** The only time the key's text is seen. */
   create(request: { name: string; scopes: readonly Scope[]; actor: string }): Promise<{ key: ApiKey; text: string }>;
   list(): Promise<ApiKey[]>;
-  /** From the next request on the key opens nothing. @throws DomainError `api_key_not_found` */
+  /** When it resolves, the key opens nothing on any server. @throws DomainError `api_key_not_found` */
   revoke(keyId: string, actor: string): Promise<ApiKey>;
   /** Whether any key is in force. */
   exists(): Promise<boolean>;
@@ -40,7 +51,19 @@ export interface ApiKeys {
 }
 
 export function createApiKeys({ db, clock }: { db: Database; clock: Clock }): ApiKeys {
-  const find = shareLookups(async (keyId) => (await db.read(apiKeyById(keyId)))[0] ?? null);
+  const verified = createVerifiedKeys();
+  const find = shareLookUps(async (keyId) => {
+    const askedMs = performance.now();
+    return { row: (await db.read(apiKeyById(keyId)))[0] ?? null, askedMs };
+  });
+
+  const lookUp = async (presented: PresentedKey): Promise<ApiKeyRow | null> => {
+    const { row, askedMs } = await find(presented.keyId);
+    // An unknown id costs the same comparison as a wrong secret: the time tells nothing.
+    if (!isSecret(presented.secret, row?.secretHash ?? nobody) || row === null || row.revokedAt !== null) return null;
+    verified.add(row, askedMs);
+    return row;
+  };
 
   return {
     async create({ name, scopes, actor }) {
@@ -58,21 +81,22 @@ export function createApiKeys({ db, clock }: { db: Database; clock: Clock }): Ap
     },
     list: async () => (await db.query(allApiKeys())).map(withoutSecret),
     async revoke(keyId, actor) {
-      return db.transaction(async (tx) => {
+      const key = await db.transaction(async (tx) => {
         const [row] = await tx.run(revokeApiKey(keyId, clock.now()));
         if (row === undefined)
           throw new DomainError<AccessErrorCode>('api_key_not_found', `There is no API key ${keyId}.`);
         await tx.run(insertAuditEntry({ actor, action: 'api_key.revoke', subject: keyId, facts: {} }));
         return withoutSecret(row);
       });
+      // Until then some server may still trust an answer from before.
+      await delay(trustedMs + timerToleranceMs);
+      return key;
     },
     exists: async () => (await db.query(anyApiKey())).length > 0,
     async authenticate(text, needed) {
       const presented = parseApiKey(text);
-      const row = presented === null ? null : await find(presented.keyId);
-      // An unknown id costs the same comparison as a wrong secret: the time tells nothing.
-      const isRight = isSecret(presented?.secret ?? '', row?.secretHash ?? nobody);
-      if (row === null || !isRight || row.revokedAt !== null) {
+      const row = presented === null ? null : (verified.find(presented) ?? (await lookUp(presented)));
+      if (row === null) {
         throw new DomainError<AccessErrorCode>('unauthenticated', 'Send a valid API key: Authorization: Bearer mk_…');
       }
       if (!allows(row.scopes, needed)) {
@@ -87,34 +111,26 @@ export function createApiKeys({ db, clock }: { db: Database; clock: Clock }): Ap
 
 const nobody = Buffer.alloc(32);
 
-const withoutSecret = ({ secretHash: _, ...key }: ApiKeyRow): ApiKey => key;
-
 /**
- * Requests with the same key share a look-up, but only one that began after they arrived: a key revoked before a request came
- * is never taken from an older answer, and a thousand requests cost a few look-ups instead of a thousand.
+ * How long the answer to a look-up is trusted, counted from the question. Whoever revokes a key waits as long before it is told
+ * as done: from then on no server has an answer from before (ADR 7).
  */
-function shareLookups<T>(lookUp: (id: string) => Promise<T>): (id: string) => Promise<T> {
-  const running = new Map<string, Promise<T>>();
-  const waiting = new Map<string, Promise<T>>();
-  const begin = (id: string): Promise<T> => {
-    const lookup = lookUp(id).finally(() => {
-      if (running.get(id) === lookup) running.delete(id);
-    });
-    running.set(id, lookup);
-    return lookup;
-  };
-  return (id) => {
-    const current = running.get(id);
-    if (current === undefined) return begin(id);
-    const next =
-      waiting.get(id) ??
-      current
-        .catch(() => {})
-        .then(() => {
-          waiting.delete(id);
-          return begin(id);
-        });
-    waiting.set(id, next);
-    return next;
+const trustedMs = 100;
+const timerToleranceMs = 20;
+
+/** Keys that were presented with the right secret a moment ago. As many as there are keys in use. */
+function createVerifiedKeys() {
+  const rows = new Map<string, { readonly row: ApiKeyRow; readonly untilMs: number }>();
+  return {
+    find({ keyId, secret }: PresentedKey): ApiKeyRow | null {
+      const known = rows.get(keyId);
+      const isRight = isSecret(secret, known?.row.secretHash ?? nobody);
+      return known !== undefined && isRight && performance.now() < known.untilMs ? known.row : null;
+    },
+    add(row: ApiKeyRow, askedMs: number): void {
+      rows.set(row.keyId, { row, untilMs: askedMs + trustedMs });
+    },
   };
 }
+
+const withoutSecret = ({ secretHash: _, ...key }: ApiKeyRow): ApiKey => key;
