@@ -6,6 +6,8 @@ export interface LoadOptions {
   readonly seconds: number;
   /** The requests, sent one after another by each connection, from another place in the list each. */
   readonly paths?: readonly string[];
+  /** POSTs whose bodies may be sent again, from another place in the list each. */
+  readonly repeatable?: { readonly path: string; readonly bodies: readonly string[] };
   /** A body for each POST, never the same one twice. */
   readonly post?: { readonly path: string; readonly body: () => string };
 }
@@ -17,26 +19,31 @@ export interface LoadResult {
 }
 
 /** Sends requests as fast as they are answered. @throws Error when any answer is no success: a rate of errors is no rate */
-export async function load({ url, connections, seconds, paths = [], post }: LoadOptions): Promise<LoadResult> {
+export async function load(options: LoadOptions): Promise<LoadResult> {
+  const { url, connections, seconds } = options;
   const result = await autocannon({
     url,
     connections,
     duration: seconds,
-    requests:
-      post === undefined
-        ? shuffled(paths).map((path) => ({ method: 'GET' as const, path }))
-        : [
-            {
-              method: 'POST' as const,
-              path: post.path,
-              headers: { 'content-type': 'application/json' },
-              setupRequest: (request: autocannon.Request) => ({ ...request, body: post.body() }),
-            },
-          ],
+    requests: requestsOf(options),
   });
   const bad = result.non2xx + result.errors + result.timeouts;
   if (bad > 0) throw new Error(`${bad} of ${result.requests.total} requests to ${url} failed`);
   return { perSecond: result.requests.total / result.duration, p50Ms: result.latency.p50, p99Ms: result.latency.p99 };
+}
+
+const json = { 'content-type': 'application/json' };
+
+function requestsOf({ paths = [], post, repeatable }: LoadOptions): autocannon.Request[] {
+  if (post !== undefined) {
+    const { path, body } = post;
+    return [{ method: 'POST', path, headers: json, setupRequest: (request) => ({ ...request, body: body() }) }];
+  }
+  if (repeatable !== undefined) {
+    const { path, bodies } = repeatable;
+    return shuffled(bodies).map((body) => ({ method: 'POST', path, headers: json, body }));
+  }
+  return shuffled(paths).map((path) => ({ method: 'GET', path }));
 }
 
 function shuffled<T>(items: readonly T[]): T[] {

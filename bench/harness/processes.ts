@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-const builtMain = fileURLToPath(new URL('../../server/dist/main.js', import.meta.url));
+export const builtMain = fileURLToPath(new URL('../../server/dist/main.js', import.meta.url));
 
 export interface Running extends AsyncDisposable {
   readonly url: string;
@@ -36,26 +36,6 @@ export async function startProgram(path: string, args: readonly string[]): Promi
   const port = await freePort();
   const child = spawn(process.execPath, ['--import', 'tsx', path, ...args], childOptions({ PORT: String(port) }));
   return started(child, `http://127.0.0.1:${port}`);
-}
-
-/** Runs a command of the built CLI to its end. @returns what it printed to stdout */
-export async function runCli(args: readonly string[], onStart: (pid: number) => void = () => {}): Promise<string> {
-  const child = spawn(process.execPath, [builtMain, ...args], {
-    ...childOptions({}),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  onStart(child.pid ?? 0);
-  let stdout = '';
-  let stderr = '';
-  child.stdout?.on('data', (chunk) => {
-    stdout += chunk;
-  });
-  child.stderr?.on('data', (chunk) => {
-    stderr += chunk;
-  });
-  const [code] = (await once(child, 'close')) as [number];
-  if (code !== 0) throw new Error(`milliard ${args.join(' ')} ended with ${code}:\n${stderr.slice(-2_000)}`);
-  return stdout;
 }
 
 const childOptions = (env: Record<string, string>) => ({

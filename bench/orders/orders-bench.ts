@@ -13,7 +13,8 @@ import { acquireEmbedded, type EmbeddedServer } from '../../server/src/storage/e
 import { migrate } from '../../server/src/storage/migrator.ts';
 import { ensureMonths, readyMonths } from '../../server/src/storage/partitions.ts';
 import { dynamic, sql } from '../../server/src/storage/sql.ts';
-import { peakMemoryMb, runCli, startServer } from '../harness/processes.ts';
+import { runCommand } from '../harness/command.ts';
+import { peakMemoryMb, startServer } from '../harness/processes.ts';
 import { against, alone, type Figures, median } from '../report.ts';
 import type { Scale } from '../scale.ts';
 import { bodyOf, copyRows, encodeRows, sendBulk } from './bulk.ts';
@@ -112,9 +113,8 @@ async function bulkFigures(embedded: EmbeddedServer, scale: OrdersScale): Promis
 }
 
 async function generateFigures(dataDir: string, scale: OrdersScale): Promise<Figures> {
-  const startedMs = performance.now();
-  await runCli(['orders', 'generate', '--count', String(scale.orders), '--data-dir', dataDir, '--json']);
-  const seconds = (performance.now() - startedMs) / 1_000;
+  const args = ['orders', 'generate', '--count', String(scale.orders), '--data-dir', dataDir, '--json'];
+  const { seconds } = await runCommand(args);
   return {
     generate: alone(scale.orders / seconds, { unit: 'orders/s, whole process', goal: '>= 25,000 (1 M in 40 s)' }),
   };
@@ -122,7 +122,7 @@ async function generateFigures(dataDir: string, scale: OrdersScale): Promise<Fig
 
 /** The rates of reads while there are few orders, to be compared with those among all. */
 async function readsOfFew(dataDir: string, count: number, scale: OrdersScale): Promise<ReadRates> {
-  await runCli(['orders', 'generate', '--count', String(count), '--seed', '1', '--data-dir', dataDir, '--json']);
+  await runCommand(['orders', 'generate', '--count', String(count), '--seed', '1', '--data-dir', dataDir, '--json']);
   await using server = await startServer(dataDir);
   return measureReads(server.url, await findPaths(server.url, 40), scale.loadSeconds);
 }
