@@ -8,6 +8,8 @@ export interface CommandTexts {
   readonly examples: readonly (readonly [line: string, meaning: string])[];
   /** Exit codes that mean something special here. */
   readonly exitCodes?: readonly (readonly [code: number, meaning: string])[];
+  /** What 130 and 143 mean here. */
+  readonly endedBySignal?: string;
 }
 
 /** A command with its help: description, examples, exit codes. */
@@ -19,7 +21,7 @@ export function describedCommand(name: string, texts: CommandTexts): Command {
     ...standardExits
       .filter(([code]) => !codes.some(([own]) => own === code))
       .map(([code, meaning]) => `  ${code}  ${meaning}`),
-    '  130, 143  ended by Ctrl-C or SIGTERM',
+    `  130, 143  ${texts.endedBySignal ?? 'ended by Ctrl-C or SIGTERM'}`,
   ].sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
   return new Command(name)
     .description(texts.description)

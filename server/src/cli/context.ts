@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { type App, openApp } from '../app.ts';
-import { type Config, type Environment, parseConfig } from '../config.ts';
+import { type Config, type ConfigFlags, type Environment, parseConfig } from '../config.ts';
 import type { Logger } from '../core/ports.ts';
 import { acquireEmbedded } from '../storage/embedded/embedded-postgres.ts';
 import { requireMigrated } from '../storage/migration-check.ts';
@@ -10,7 +10,17 @@ import { createOutput, type Output } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Exit codes that every command shares. A command's help names its own use of them. */
-export const exitCodes = { done: 0, failed: 1, usage: 2, rejected: 3, interrupted: 130, terminated: 143 } as const;
+export const exitCodes = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  rejected: 3,
+  /** A job stands at a checkpoint, to be gone on with. */
+  paused: 4,
+  cancelled: 5,
+  interrupted: 130,
+  terminated: 143,
+} as const;
 
 /** What the process gives to its commands. Built once, in main.ts. */
 export interface CliContext {
@@ -34,19 +44,19 @@ export interface Run {
   config(): Config;
 }
 
-interface GlobalOptions {
+/** What is the same wherever it stands: the global options, and those of the commands that serve. */
+interface SharedOptions extends ConfigFlags {
   readonly json?: boolean;
-  readonly dataDir?: string;
 }
 
 /** What a command works with, from its own and the global options. */
 export function runOf(context: CliContext, command: Command): Run {
-  const { json = false, dataDir } = command.optsWithGlobals<GlobalOptions>();
+  const { json = false, ...flags } = command.optsWithGlobals<SharedOptions>();
   return {
     context,
     output: createOutput({ ...context, json }),
     signal: context.signal,
-    config: () => parseConfig(context.environment, dataDir === undefined ? {} : { dataDir }),
+    config: () => parseConfig(context.environment, flags),
   };
 }
 
@@ -91,7 +101,7 @@ export function withApp<T>(run: Run, purpose: string, work: (app: App) => Promis
 }
 
 /** Of what the parts report, a person at a terminal is told of what went wrong. */
-const stderrLogger = (output: Output): Logger => ({
+export const stderrLogger = (output: Output): Logger => ({
   debug() {},
   info() {},
   warn: (_, message) => output.warn(`warning: ${message}`),

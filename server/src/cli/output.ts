@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
 import Table from 'cli-table3';
 import pc from 'picocolors';
+import { createLiveLines, type LiveLines } from './live-lines.ts';
 import { createProgress, type Progress, type ProgressOptions } from './progress.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -22,6 +23,10 @@ export interface Output {
   /** The result itself as bytes, when it is a file to be piped on. Waits for a slow reader. */
   write(text: string): Promise<void>;
   progress(options: ProgressOptions): Progress;
+  /** One line for a log, on standard error. */
+  log(line: string): void;
+  /** Lines that are painted anew at the bottom of the terminal; null where standard error is none that can. */
+  readonly live: LiveLines | null;
 }
 
 export interface OutputOptions {
@@ -37,14 +42,19 @@ export function createOutput({ stdout, stderr, json, environment }: OutputOption
   const people = json ? stderr : stdout;
   const colours = pc.createColors(people.isTTY === true && !plain);
   const alarms = pc.createColors(stderr.isTTY === true && !plain);
+  const live = stderr.isTTY === true && environment['TERM'] !== 'dumb' ? createLiveLines(stderr) : null;
+  const put = (target: Terminal, text: string): void => {
+    if (live === null) target.write(text);
+    else live.above(() => target.write(text));
+  };
   return {
     json,
     async record(document) {
       if (json) await written(stdout, `${JSON.stringify(document)}\n`);
     },
-    say: (text) => void people.write(`${text}\n`),
-    note: (text) => void stderr.write(`${alarms.dim(text)}\n`),
-    warn: (text) => void stderr.write(`${alarms.yellow(text)}\n`),
+    say: (text) => put(people, `${text}\n`),
+    note: (text) => put(stderr, `${alarms.dim(text)}\n`),
+    warn: (text) => put(stderr, `${alarms.yellow(text)}\n`),
     table(head, rows) {
       const table = new Table({
         head: head.map((name) => colours.bold(name)),
@@ -52,10 +62,12 @@ export function createOutput({ stdout, stderr, json, environment }: OutputOption
         chars: borderless,
       });
       for (const row of rows) table.push([...row]);
-      people.write(`${table.toString().replace(/[ \t]+$/gm, '')}\n`);
+      put(people, `${table.toString().replace(/[ \t]+$/gm, '')}\n`);
     },
     write: (text) => written(stdout, text),
     progress: (options) => createProgress(stderr, options),
+    log: (line) => put(stderr, `${line}\n`),
+    live,
   };
 }
 

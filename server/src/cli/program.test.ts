@@ -45,23 +45,33 @@ const commands = [
   'orders get',
   'orders export',
   'verify orders',
+  'tickets generate',
+  'tickets verify',
+  'tickets rotate',
+  'tickets purge-tokens',
+  'tickets list',
+  'tickets get',
+  'tickets void',
+  'jobs list',
+  'jobs start',
+  'jobs watch',
+  'jobs pause',
+  'jobs resume',
+  'jobs cancel',
+  'jobs set',
+  'jobs errors',
   'openapi',
 ];
 
 describe.each(commands)('milliard %s --help', (command) => {
-  test('shows examples and the global options and ends with 0', async () => {
+  test('shows examples, exit codes and the global options and ends with 0', async () => {
     const { exitCode, stdout, stderr } = await run([...command.split(' '), '--help']);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     expect(stdout).toContain(`Usage: milliard ${command}`);
     expect(stdout).toContain('Examples:');
     expect(stdout).toContain('--json');
     expect(stdout).toContain('--data-dir');
-  });
-});
-
-describe.each(commands.filter((command) => !['dev', 'serve'].includes(command)))('milliard %s --help', (command) => {
-  test('tells the exit codes', async () => {
-    expect((await run([...command.split(' '), '--help'])).stdout).toMatch(/Exit codes:\n {2}0 {2}[\s\S]* 2 {2}/);
+    expect(stdout).toMatch(/Exit codes:\n {2}0 {2}[\s\S]* 2 {2}/);
   });
 });
 
@@ -96,12 +106,58 @@ describe('what is typed wrong ends with 2, says what is wrong in a sentence and 
     ['orders generate --count 5 --from 1990-01-01', /before 1995/],
     ['orders generate --count 5 --cancelled 2', /--cancelled is "2": give a number from 0 to 1/],
     ['keys create --name a --scopes orders:all', /there is no scope "orders:all"[\s\S]*orders:read/],
+    ['tickets generate', /required option '--count <tickets>'/],
+    ['tickets generate --count none', /--count is "none"/],
+    ['tickets generate --count 5 --holders 0', /--holders is "0"/],
+    ['tickets list', /Say which tickets: --event, --holder/],
+    ['tickets list --event a --after x', /This is no ticket id/],
+    ['tickets get x', /This is no ticket id/],
+    ['tickets get', /missing required argument/],
+    [`tickets void ${id} --reason ${'x'.repeat(501)}`, /--reason must have 1 to 500 characters/],
+    ['tickets verify', /missing required argument/],
+    ['tickets verify -', /No token came on standard input/],
+    ['jobs list --state stopped', /--state is "stopped": give one of queued, running, paused/],
+    ['jobs list --after x', /"x" is no id of a run/],
+    ['jobs watch', /missing required argument 'run-id'/],
+    ['jobs watch x', /"x" is no id of a run: `milliard jobs list` shows them/],
+    ['jobs pause x', /"x" is no id of a run/],
+    ['jobs resume x', /"x" is no id of a run/],
+    [`jobs resume ${id} --detach --database-url postgres://db/x`, /servers work at jobs of their own database only/],
+    ['jobs list --database-url mysql://secret@db/x', /--database-url must begin with postgres:/],
+    ['jobs cancel x', /"x" is no id of a run/],
+    ['jobs errors x', /"x" is no id of a run/],
+    [`jobs errors ${id} --limit 0`, /--limit is "0"/],
+    [`jobs set ${id}`, /Say what to change: --rate/],
+    [`jobs set ${id} --rate fast`, /--rate is "fast": give a number/],
+    [`jobs set ${id} --max-replica-lag 10`, /--max-replica-lag is "10": give a time such as/],
+    [`jobs set ${id} --max-archive-backlog -1`, /--max-archive-backlog is "-1": give a whole number/],
+    [`jobs set ${id} --vacuum no`, /--vacuum is "no": give one of yield, ignore/],
+    ['jobs start orders.verify --param repair', /--param is "repair": give name=value/],
+    ['jobs start orders.verify --parameters [1]', /--parameters is no JSON object/],
+    ['jobs start orders.verify --parameters {', /--parameters is no JSON object/],
+    ['jobs start orders.verify --dry-run --detach', /--dry-run shows what would happen here: leave out --detach/],
+    ['jobs start orders.verify more', /too many arguments/],
     ['openapi --check --write', /cannot be used with/],
   ])('%s', async (line, message) => {
     const { exitCode, stdout, stderr } = await run(line.split(' '), { MILLIARD_DATA_DIR: '/nowhere/at/all' });
     expect(stderr).toMatch(message);
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
   });
+});
+
+test('a token on the command line is refused and not repeated', async () => {
+  const token = '6f1c0f4e-2b7a-4a5c-9d3e-8c1b7a605d2f';
+  for (const line of [
+    ['verify', token],
+    ['get', token],
+    ['void', token],
+    ['list', '--event', 'a', '--after', token],
+  ]) {
+    const { exitCode, stdout, stderr } = await run(['tickets', ...line], { MILLIARD_DATA_DIR: '/nowhere/at/all' });
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+    expect(stderr).toContain('milliard tickets verify -');
+    expect(stderr).not.toContain(token);
+  }
 });
 
 test('all faults of the configuration come at once, with 2', async () => {

@@ -2,15 +2,17 @@ import { Command, Option } from 'commander';
 import { configVariables } from '../config.ts';
 import { dbCommand } from './commands/db.ts';
 import { devCommand } from './commands/dev.ts';
+import { jobsCommand } from './commands/jobs.ts';
 import { keysCommand } from './commands/keys.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { openapiCommand } from './commands/openapi.ts';
 import { ordersCommand } from './commands/orders.ts';
 import { serveCommand } from './commands/serve.ts';
+import { ticketsCommand } from './commands/tickets.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { type CliContext, exitCodes } from './context.ts';
 import { endingOf } from './failure.ts';
-import { Stopped } from './stopped.ts';
+import { Ended, Stopped } from './stopped.ts';
 
 /** Every command, in the order of the help. A new one is registered here and nowhere else. */
 const commands: readonly ((context: CliContext) => Command)[] = [
@@ -20,7 +22,9 @@ const commands: readonly ((context: CliContext) => Command)[] = [
   dbCommand,
   keysCommand,
   ordersCommand,
+  ticketsCommand,
   verifyCommand,
+  jobsCommand,
   openapiCommand,
 ];
 
@@ -34,6 +38,8 @@ Exit codes:
   0  done
   1  failed; the message says why
   2  a wrong flag, argument, file or configuration: nothing was done
+  4  a job was paused; milliard jobs resume goes on
+  5  a job was cancelled
   130, 143  ended by Ctrl-C or SIGTERM`;
 
 function createProgram(context: CliContext): Command {
@@ -80,7 +86,9 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     return exitCodes.done;
   } catch (error) {
     const { reason } = context.signal;
-    const ending = endingOf(context.signal.aborted && reason instanceof Stopped ? reason : error);
+    // Whoever was asked to stop and ended properly says with which code: a job that was paused ends with 4.
+    const isStopped = context.signal.aborted && reason instanceof Stopped && !(error instanceof Ended);
+    const ending = endingOf(isStopped ? reason : error);
     if (ending.message !== '') context.stderr.write(`milliard: ${ending.message}\n`);
     return ending.exitCode;
   }

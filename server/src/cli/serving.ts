@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import { type App, openApp } from '../app.ts';
 import type { Config } from '../config.ts';
+import { startPurgeKeeper } from '../domains/tickets/ticket-purge-keeper-service.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { createHttpServer, type HttpServer } from '../http/server.ts';
 import type { Run } from './context.ts';
@@ -26,7 +27,9 @@ export async function serveUntilStopped(options: ServingOptions): Promise<void> 
     logger: createLogger(config.logLevel, mode === 'serve' ? run.context.stdout : run.context.stderr),
     applicationName: `milliard ${mode}`,
     onCommit: metrics.onCommit,
+    pulse: true,
   });
+  const purges = startPurgeKeeper(app);
   try {
     await options.prepare?.(app);
     run.signal.throwIfAborted();
@@ -38,16 +41,25 @@ export async function serveUntilStopped(options: ServingOptions): Promise<void> 
     });
     try {
       const { url } = await listen(server, config);
+      const runs = serveRuns(app, run.signal);
       await options.onListening(url, app);
       await untilAborted(run.signal);
       run.output.note('stopping: finishing what is under way');
+      await runs;
     } finally {
       await server.close();
     }
   } finally {
+    purges.close();
     await app.close();
   }
 }
+
+/** Works at queued runs until the signal, then hands them back: at most two at once, so that requests come first. */
+const serveRuns = (app: App, signal: AbortSignal): Promise<void> =>
+  app.jobs.serve({ signal, concurrency: 2 }).catch((error: unknown) => {
+    app.logger.error({ err: error }, 'queued runs are no longer taken by this server');
+  });
 
 /** Resolves when the signal is aborted; a server that was asked to stop did what it should. */
 const untilAborted = (signal: AbortSignal): Promise<void> =>

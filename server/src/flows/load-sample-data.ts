@@ -7,6 +7,7 @@ import type { OrderFilter } from '../domains/orders/order-read-service.ts';
 import type { Orders } from '../domains/orders/orders-service.ts';
 import type { Database } from '../storage/database.ts';
 import { openInputFile } from './input-file.ts';
+import { insertSampleMark, lastSampleMark } from './sample-data-queries.ts';
 
 export interface SampleData {
   /** Orders that were loaded now; 0 when there were orders already. */
@@ -36,16 +37,23 @@ export interface SampleDataDeps {
 const fileName = 'sample-data/online-retail.csv.gz';
 const everything: OrderFilter = { statuses: [], customerId: null, orderNumber: null, placedFrom: null, placedTo: null };
 
-/** Loads the sample orders into a database without orders; does nothing to one that has some. */
+/**
+ * Loads the sample orders into a database without orders; does nothing to one that has some. Marks in the audit log tell a
+ * loading that was cut off: the next one goes on, as what is there already is not loaded twice.
+ */
 export async function loadSampleData(app: SampleDataDeps, options: SampleDataOptions): Promise<SampleData> {
+  const goesOn = (await app.db.query(lastSampleMark()))[0]?.action === 'sample_data.begin';
+  if (goesOn) options.report('the sample data was not loaded to its end: going on with it');
   const loaded =
-    (await app.orders.countOrders(everything)).count === 0 ? await load(app, options) : { orders: 0, items: 0 };
+    goesOn || (await app.orders.countOrders(everything)).count === 0
+      ? await betweenMarks(app.db, () => load(app, options))
+      : { orders: 0, items: 0 };
   const cancelled = { ...everything, statuses: ['cancelled'] as const };
   const example = (await findNewest(app, cancelled)) ?? (await findNewest(app, everything));
   const { count } = await app.orders.countOrders(cancelled);
   if (loaded.orders > 0) {
     options.report(
-      `loaded ${loaded.orders.toLocaleString('en')} sample orders, ${count.toLocaleString('en')} of them cancelled, with ${loaded.items.toLocaleString('en')} items (Chen 2015, Online Retail, UCI, CC BY 4.0)`,
+      `loaded ${goesOn ? 'the other ' : ''}${loaded.orders.toLocaleString('en')} sample orders with ${loaded.items.toLocaleString('en')} items; ${count.toLocaleString('en')} orders are cancelled (Chen 2015, Online Retail, UCI, CC BY 4.0)`,
     );
   }
   return {
@@ -54,6 +62,14 @@ export async function loadSampleData(app: SampleDataDeps, options: SampleDataOpt
     exampleOrderId: example?.orderId ?? null,
     exampleCustomerId: example?.customerId ?? null,
   };
+}
+
+/** The first mark is stored before anything is loaded, the second when everything is. */
+async function betweenMarks<T>(db: Database, work: () => Promise<T>): Promise<T> {
+  await db.query(insertSampleMark('sample_data.begin'));
+  const result = await work();
+  await db.query(insertSampleMark('sample_data.end'));
+  return result;
 }
 
 async function findNewest(app: SampleDataDeps, filter: OrderFilter) {

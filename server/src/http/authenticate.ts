@@ -11,8 +11,11 @@ export interface Caller {
   readonly importActor: string;
   /** Whether rows may bring their history (scope orders:import). */
   readonly mayImport: boolean;
-  /** Asks again whether the key is in force: a key revoked during a long request ends it. @throws DomainError */
-  confirm(): Promise<void>;
+  /**
+   * Asks again whether the key is in force (a key revoked during a long request ends it), and allows what else the request turns
+   * out to need. @throws DomainError `unauthenticated`, `forbidden`
+   */
+  confirm(also?: Scope): Promise<void>;
 }
 
 export type Authenticate = (request: FastifyRequest, scope: Scope) => Promise<Caller>;
@@ -35,6 +38,6 @@ export const createAuthenticate =
       actor: `key:${key.keyId}`,
       importActor: `import:${key.keyId}`,
       mayImport: allows(key.scopes, 'orders:import'),
-      confirm: async () => void (await keys.authenticate(text, scope)),
+      confirm: async (also = scope) => void (await keys.authenticate(text, also)),
     };
   };

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { addErrorAnswers, answerClientError } from './error-answers.ts';
-import { failureOf, problemOf } from './failure.ts';
+import { failureOf, problemOf, problemText } from './failure.ts';
 import type { HttpDeps, Routes } from './http-types.ts';
 import { addJsonBodies } from './json-body.ts';
 import { openApiOptions } from './openapi.ts';
@@ -11,11 +11,19 @@ import { addRequestHooks, type HookOptions } from './request-hooks.ts';
 import { pathOf, requestIdOf } from './requests.ts';
 import { addDocsRoutes } from './routes/docs.ts';
 import { addHealthRoutes } from './routes/health.ts';
+import { addJobControlRoutes } from './routes/job-control.ts';
+import { addJobEventsRoute } from './routes/job-events.ts';
+import { addJobRoutes } from './routes/jobs.ts';
+import { addOrderStatusBulkRoute } from './routes/order-statuses-bulk.ts';
 import { addOrderRoutes } from './routes/orders.ts';
 import { addOrderBulkRoute } from './routes/orders-bulk.ts';
 import { addOrderExportRoute } from './routes/orders-export.ts';
+import { addOrderHistogramRoute } from './routes/orders-histogram.ts';
 import { addOrderListRoutes } from './routes/orders-list.ts';
 import { addProblemRoutes } from './routes/problems.ts';
+import { addTicketTokenRoutes } from './routes/ticket-tokens.ts';
+import { addTicketRoutes } from './routes/tickets.ts';
+import { addTicketBulkRoute } from './routes/tickets-bulk.ts';
 import { addValidation } from './validation.ts';
 
 export interface BuildOptions extends HookOptions {
@@ -51,10 +59,18 @@ async function addApi(api: Routes, deps: HttpDeps): Promise<void> {
     if (scope !== undefined) request.caller = await deps.authenticate(request, scope);
   });
   addOrderListRoutes(api, deps);
+  addOrderHistogramRoute(api, deps);
   addOrderExportRoute(api, deps);
   // Before the single orders only for the order of the documentation; `bulk` is no id.
   await api.register(async (bulk) => addOrderBulkRoute(bulk.withTypeProvider(), deps));
   addOrderRoutes(api, deps);
+  await api.register(async (bulk) => addTicketBulkRoute(bulk.withTypeProvider(), deps));
+  addTicketRoutes(api, deps);
+  addTicketTokenRoutes(api, deps);
+  addJobRoutes(api, deps);
+  addJobControlRoutes(api, deps);
+  addJobEventsRoute(api, deps);
+  await api.register(async (bulk) => addOrderStatusBulkRoute(bulk.withTypeProvider(), deps));
 }
 
 function createFastify({ app }: HttpDeps, { idleTimeoutMs }: BuildOptions): FastifyInstance {
@@ -80,7 +96,7 @@ function createFastify({ app }: HttpDeps, { idleTimeoutMs }: BuildOptions): Fast
           'x-content-type-options': 'nosniff',
           'cache-control': 'no-store',
         })
-        .send(JSON.stringify(problem));
+        .send(problemText(problem));
     },
   });
 }

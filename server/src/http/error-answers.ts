@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '../core/ports.ts';
-import { type Failure, failureOf, httpError, problemOf } from './failure.ts';
+import { type Failure, failureOf, httpError, problemOf, problemText } from './failure.ts';
 import { problemMediaType, problemTypeOf, statusName } from './problems.ts';
 import { pathOf } from './requests.ts';
 
@@ -48,7 +48,7 @@ async function answer(failure: Failure, { request, reply, logger, error }: Answe
   void reply
     .code(status)
     .headers({ 'content-type': problemMediaType, 'cache-control': 'no-store' })
-    .send(JSON.stringify(problem));
+    .send(problemText(problem));
 }
 
 const drainMs = 2_000;

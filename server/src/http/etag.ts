@@ -1,13 +1,20 @@
+import { hash } from 'node:crypto';
 import { DomainError, InvalidInputError } from '../core/errors.ts';
 import type { OrderErrorCode } from '../domains/orders/order-errors.ts';
 
 /** The entity tag of an order, or of its history: its version says all, for nothing else of it ever changes. */
 export const etagOf = (version: number): string => `"v${version}"`;
 
-/** Whether If-None-Match names this version: the client has it already. Weak tags count too (RFC 9110, 13.1.2). */
-export function isKnownVersion(ifNoneMatch: string | undefined, version: number): boolean {
+/** The entity tag of a text that carries no version. */
+export const etagOfText = (text: string): string => `"${hash('sha256', text, 'base64url').slice(0, 22)}"`;
+
+/** Whether If-None-Match names this version: the client has it already. */
+export const isKnownVersion = (ifNoneMatch: string | undefined, version: number): boolean =>
+  isKnownTag(ifNoneMatch, etagOf(version));
+
+/** Whether If-None-Match names this entity tag. Weak tags count too (RFC 9110, 13.1.2). */
+export function isKnownTag(ifNoneMatch: string | undefined, tag: string): boolean {
   if (ifNoneMatch === undefined) return false;
-  const tag = etagOf(version);
   return ifNoneMatch.split(',').some((part) => {
     const candidate = part.trim();
     return candidate === '*' || candidate === tag || candidate === `W/${tag}`;

@@ -77,3 +77,15 @@ export function problemOf(failure: Failure, request: { readonly id: string; read
     ...(failure.errors === null ? {} : { errors: failure.errors }),
   };
 }
+
+const tokenLike = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/gi;
+
+/**
+ * A problem as it is sent. What looks like a ticket's token is not repeated by answers of the tickets' paths, wherever the client
+ * put it (a path, a field's name): answers end in logs of clients and proxies.
+ */
+export function problemText(problem: Problem): string {
+  const text = JSON.stringify(problem);
+  if (!problem.instance.startsWith('/api/v1/tickets')) return text;
+  return text.replace(tokenLike, (found) => (found === problem.request_id ? found : '(token)'));
+}

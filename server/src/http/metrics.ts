@@ -1,9 +1,14 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { TokenVerdict } from '../domains/tickets/ticket-token.ts';
+import type { UnfinishedRuns } from '../jobs/jobs.ts';
+import { addJobGauges } from './job-metrics.ts';
 
 /** What /metrics reads when it is asked. */
 export interface MetricSources {
-  queued(): { readonly orders: number; readonly statuses: number };
+  queued(): Readonly<Record<string, number>>;
   poolUse(): { readonly open: number; readonly idle: number; readonly waiting: number };
+  jobKinds(): readonly string[];
+  unfinishedRuns(): Promise<readonly UnfinishedRuns[]>;
 }
 
 /** Prometheus metrics of one server. Labels hold routes and statuses, never ids, keys or customers. */
@@ -14,7 +19,9 @@ export interface Metrics {
     labels: { readonly method: string; readonly route: string; readonly status: number },
     seconds: number,
   ): void;
-  addBulkRows(outcome: 'created' | 'replayed' | 'rejected', rows: number): void;
+  /** @param labels names of the code's own: `orders`, `created` */
+  addBulkRows(labels: { readonly kind: string; readonly outcome: string }, rows: number): void;
+  addVerification(verdict: TokenVerdict): void;
   /** From now on the gauges read these. */
   watch(sources: MetricSources): void;
   readonly contentType: string;
@@ -50,8 +57,14 @@ export function createMetrics(): Metrics {
   });
   const bulkRows = new Counter({
     name: 'milliard_bulk_rows_total',
-    help: 'Rows of bulk requests by outcome.',
-    labelNames: ['outcome'],
+    help: 'Rows of bulk requests by what they are and what became of them.',
+    labelNames: ['kind', 'outcome'],
+    registers,
+  });
+  const verifications = new Counter({
+    name: 'milliard_ticket_verifications_total',
+    help: 'Ticket tokens that were shown, by what they were worth. Many token_rotated ones: somebody tries leaked tokens.',
+    labelNames: ['result'],
     registers,
   });
   // Finding a label's series by its labels costs more than the observation: remembered by one text.
@@ -71,10 +84,14 @@ export function createMetrics(): Metrics {
       }
       one.observe(seconds);
     },
-    addBulkRows(outcome, rows) {
-      if (rows > 0) bulkRows.inc({ outcome }, rows);
+    addBulkRows(labels, rows) {
+      if (rows > 0) bulkRows.inc(labels, rows);
     },
-    watch: (sources) => addGauges(registers, sources),
+    addVerification: (result) => verifications.inc({ result }),
+    watch(sources) {
+      addGauges(registers, sources);
+      addJobGauges(registers, sources);
+    },
     contentType: register.contentType,
     text: () => register.metrics(),
   };

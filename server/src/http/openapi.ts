@@ -72,6 +72,8 @@ export const openApiOptions: FastifyDynamicSwaggerOptions = {
     },
     tags: [
       { name: 'orders', description: 'Orders and their status histories.' },
+      { name: 'tickets', description: 'Tickets, their secret tokens, and what a token is worth at the door.' },
+      { name: 'jobs', description: 'Long work that goes on where it stopped, whatever is killed meanwhile.' },
       { name: 'health', description: 'For load balancers and monitoring; no key.' },
       { name: 'problems', description: 'What can go wrong, and what to do.' },
     ],

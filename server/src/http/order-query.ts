@@ -3,7 +3,7 @@ import type { Instant } from '../core/time.ts';
 import type { OrderFilter } from '../domains/orders/order-read-service.ts';
 import { type OrderStatus, orderStatuses } from '../domains/orders/order-status.ts';
 import type { Direction } from '../domains/orders/order-walk.ts';
-import { choice, moment, parameter, text, wholeNumber } from './query-parameters.ts';
+import { choice, moment, parameter, requiredMoment, text, wholeNumber } from './query-parameters.ts';
 
 const isStatus = (value: string): value is OrderStatus => (orderStatuses as readonly string[]).includes(value);
 
@@ -28,10 +28,17 @@ const filterOfAll = {
   placed_to: moment('Placed before this instant.'),
 };
 const filter = { status: statuses, ...filterOfAll };
+/** What a histogram selects by. */
+export const filterOfHistogram = {
+  placed_from: requiredMoment('Placed at or after this instant.'),
+  placed_to: requiredMoment('Placed before this instant.'),
+  status: statuses,
+  customer_id: filterOfAll.customer_id,
+};
 const order = { order: choice(['newest', 'oldest'], 'The newest or the oldest first.') };
 const paging = {
   limit: wholeNumber([1, 500], 'Orders a page; 50 unless given.'),
-  cursor: text(200, 'The next_cursor of the page before.'),
+  cursor: text(200, 'The next_cursor of the page before, or the prev_cursor of the page behind.'),
   page: wholeNumber(
     [1, 10_000],
     'Page N, up to row 10,000; not together with cursor. Cursors reach further and skip nothing.',

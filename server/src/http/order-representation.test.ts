@@ -41,9 +41,10 @@ test('the text of an order is the JSON of its document', () => {
 
 test('the text of a page is the JSON of its documents and of where it goes on', () => {
   fc.assert(
-    fc.property(fc.array(order, { maxLength: 3 }), fc.option(text), (items, next) => {
-      const page = JSON.parse(orderPageJson({ items, nextCursor: next, next }));
-      expect(page).toEqual({ items: items.map(toOrderDocument), next_cursor: next, next });
+    fc.property(fc.array(order, { maxLength: 3 }), fc.option(text), fc.option(text), (items, next, prev) => {
+      const page = JSON.parse(orderPageJson({ items, nextCursor: next, next, prevCursor: prev, prev }));
+      const documents = items.map(toOrderDocument);
+      expect(page).toEqual({ items: documents, next_cursor: next, next, prev_cursor: prev, prev });
     }),
   );
 });

@@ -89,6 +89,14 @@ export const orderPageSchema = z
       .nullable()
       .meta({ description: 'Give it as `cursor` for the next page; null on the last page.' }),
     next: z.string().nullable().meta({ description: 'The URL of the next page; null on the last page.' }),
+    prev_cursor: z.string().nullable().meta({
+      description:
+        'Give it as `cursor` for the page in front of this one; null on the first page. It may lead to an empty page where rows have left the list meanwhile.',
+    }),
+    prev: z
+      .string()
+      .nullable()
+      .meta({ description: 'The URL of the page in front of this one; null on the first page.' }),
   })
   .meta({ id: 'OrderPage' });
 
@@ -133,8 +141,11 @@ export const orderPageJson = (page: {
   items: readonly Order[];
   nextCursor: string | null;
   next: string | null;
+  prevCursor: string | null;
+  prev: string | null;
 }): string =>
-  `{"items":[${page.items.map(orderJson).join(',')}],"next_cursor":${JSON.stringify(page.nextCursor)},"next":${JSON.stringify(page.next)}}`;
+  `{"items":[${page.items.map(orderJson).join(',')}],"next_cursor":${JSON.stringify(page.nextCursor)},"next":${JSON.stringify(page.next)},` +
+  `"prev_cursor":${JSON.stringify(page.prevCursor)},"prev":${JSON.stringify(page.prev)}}`;
 
 export const jsonMediaType = 'application/json; charset=utf-8';
 

@@ -8,6 +8,8 @@ interface Page {
   readonly items: readonly { readonly order_id: string; readonly status: string; readonly placed_at: string }[];
   readonly next_cursor: string | null;
   readonly next: string | null;
+  readonly prev_cursor: string | null;
+  readonly prev: string | null;
 }
 
 // 60 orders over four months, every third one cancelled, every second one of customer A.
@@ -38,17 +40,27 @@ const get = async (url: string): Promise<Page> => {
   return answer.json();
 };
 
-async function walk(start: string): Promise<string[]> {
-  const ids: string[] = [];
+const linkOf = ({ next, prev }: Page) => {
+  const links = [
+    ...(next === null ? [] : [`<${next}>; rel="next"`]),
+    ...(prev === null ? [] : [`<${prev}>; rel="prev"`]),
+  ];
+  return links.length === 0 ? undefined : links.join(', ');
+};
+const idsOf = ({ items }: Page) => items.map(({ order_id }) => order_id);
+
+async function pagesFrom(start: string, way: 'next' | 'prev' = 'next'): Promise<Page[]> {
+  const pages: Page[] = [];
   for (let url: string | null = start; url !== null; ) {
     const answer = await fastify.inject(url);
     const page: Page = answer.json();
-    ids.push(...page.items.map(({ order_id }) => order_id));
-    expect(answer.headers['link']).toBe(page.next === null ? undefined : `<${page.next}>; rel="next"`);
-    url = page.next;
+    pages.push(page);
+    expect(answer.headers['link']).toBe(linkOf(page));
+    url = page[way];
   }
-  return ids;
+  return pages;
 }
+const walk = async (start: string): Promise<string[]> => (await pagesFrom(start)).flatMap(idsOf);
 
 describe('GET /api/v1/orders', () => {
   test('walks all orders newest first, and oldest first the other way round', async () => {
@@ -86,6 +98,33 @@ describe('GET /api/v1/orders', () => {
       await walk('/api/v1/orders?status=cancelled'),
     );
     expect((await get('/api/v1/orders/cancelled?page=99')).items).toEqual([]);
+  });
+
+  test.each([
+    '/api/v1/orders?limit=7',
+    '/api/v1/orders?limit=7&order=oldest&status=pending,cancelled',
+    '/api/v1/orders?customer_id=A&limit=4',
+    '/api/v1/orders/cancelled/?limit=3',
+    '/api/v1/orders?limit=7&page=1',
+  ])('walks %s backwards as it walked forwards', async (start) => {
+    const pages = await pagesFrom(start);
+    expect(pages.length).toBeGreaterThan(3);
+    expect(pages[0]).toMatchObject({ prev: null, prev_cursor: null });
+    const last = pages.at(-1)?.prev ?? '';
+    const back = (await pagesFrom(last, 'prev')).reverse();
+    expect(back.map(idsOf)).toEqual(pages.slice(0, -1).map(idsOf));
+    expect(back[0]).toMatchObject({ prev: null, prev_cursor: null });
+    expect(back[0]?.next).not.toBeNull();
+  });
+
+  test('gives prev_cursor for other page sizes, bound to the filters as next_cursor is', async () => {
+    const first = await get('/api/v1/orders?limit=10');
+    const second = await get(`/api/v1/orders?limit=10&cursor=${first.next_cursor}`);
+    expect(second.prev).toBe(`/api/v1/orders?limit=10&cursor=${second.prev_cursor}`);
+    expect(idsOf(await get(`/api/v1/orders?limit=3&cursor=${second.prev_cursor}`))).toEqual(idsOf(first).slice(7));
+    const refused = await fastify.inject(`/api/v1/orders?status=pending&cursor=${second.prev_cursor}`);
+    expect(refused.json()).toMatchObject({ status: 400, code: 'cursor_mismatch' });
+    expect(await get('/api/v1/orders?customer_id=A&order_number=N6')).toMatchObject({ next: null, prev: null });
   });
 
   test('refuses pages that begin behind row 10,000', async () => {
@@ -165,6 +204,8 @@ describe('a list of more than 10,000 orders', () => {
     const ids = await walk(`${list}&page=19`);
     expect(ids).toEqual((await walk(list)).slice(9_000));
     expect(ids).toHaveLength(1_600);
+    const behind = await get(last.next ?? '');
+    expect(idsOf(await get(behind.prev ?? ''))).toEqual(idsOf(last));
     expect((await fastify.inject('/api/v1/orders/count?customer_id=D')).json()).toEqual({
       count: 10_000,
       precision: 'at_least',

@@ -10,29 +10,38 @@ export interface CursorQuery {
   readonly direction: Direction;
 }
 
-const version = 1;
+/** Where a page lies: behind the last row of the page before it, or in front of the first row of the page behind it. */
+export type Place = { readonly after: OrderId } | { readonly before: OrderId };
+
+// The first byte; another meaning of what follows would be another number.
+const kinds = { after: 1, before: 2 } as const;
 const queryBytes = 8;
 const length = 1 + queryBytes + 16;
 
-/** A place in a list as opaque text: where the page ended, and a fingerprint of the query it belongs to. */
-export function encodeCursor(after: OrderId, query: CursorQuery): string {
-  return Buffer.concat([
-    Buffer.of(version),
-    fingerprint(query),
-    Buffer.from(after.replaceAll('-', ''), 'hex'),
-  ]).toString('base64url');
+/** A place in a list as opaque text: the row at its edge, and a fingerprint of the query it belongs to. */
+export function encodeCursor(place: Place, query: CursorQuery): string {
+  const [kind, id] = 'after' in place ? [kinds.after, place.after] : [kinds.before, place.before];
+  return Buffer.concat([Buffer.of(kind), fingerprint(query), Buffer.from(id.replaceAll('-', ''), 'hex')]).toString(
+    'base64url',
+  );
 }
 
 /** @throws DomainError `cursor_malformed`, or `cursor_mismatch` when it was made by another query */
-export function decodeCursor(text: string, query: CursorQuery): OrderId {
+export function decodeCursor(text: string, query: CursorQuery): Place {
   const bytes = Buffer.from(text, 'base64url');
-  const after =
-    bytes.length === length && bytes.toString('base64url') === text && bytes[0] === version ? idOf(bytes) : null;
-  if (after === null) throw httpError('cursor_malformed', 'This is not a cursor of this server.');
+  const place = bytes.length === length && bytes.toString('base64url') === text ? placeOf(bytes) : null;
+  if (place === null) throw httpError('cursor_malformed', 'This is not a cursor of this server.');
   if (!bytes.subarray(1, 1 + queryBytes).equals(fingerprint(query))) {
     throw httpError('cursor_mismatch', 'This cursor belongs to a query with other filters or another direction.');
   }
-  return after;
+  return place;
+}
+
+function placeOf(bytes: Buffer): Place | null {
+  const id = idOf(bytes);
+  if (id === null) return null;
+  if (bytes[0] === kinds.after) return { after: id };
+  return bytes[0] === kinds.before ? { before: id } : null;
 }
 
 function idOf(bytes: Buffer): OrderId | null {

@@ -1,6 +1,8 @@
 import { STATUS_CODES } from 'node:http';
 import type { AccessErrorCode } from '../domains/access/api-keys-service.ts';
 import type { OrderErrorCode } from '../domains/orders/order-errors.ts';
+import type { TicketErrorCode } from '../domains/tickets/ticket.ts';
+import type { JobErrorCode } from '../jobs/job-errors.ts';
 import type { StorageErrorCode } from '../storage/faults.ts';
 
 /** Codes that only HTTP knows. */
@@ -30,7 +32,13 @@ export type HttpErrorCode =
   | 'shutting_down'
   | 'internal_error';
 
-export type ProblemCode = HttpErrorCode | OrderErrorCode | AccessErrorCode | StorageErrorCode;
+export type ProblemCode =
+  | HttpErrorCode
+  | JobErrorCode
+  | OrderErrorCode
+  | TicketErrorCode
+  | AccessErrorCode
+  | StorageErrorCode;
 
 export interface ProblemType {
   readonly status: number;
@@ -44,7 +52,7 @@ export interface ProblemType {
 }
 
 const again =
-  'A create or status with a key (order_number, Idempotency-Key, event_key) may be sent again without fear of doubling.';
+  'A create or status with a key (order_number, ticket_number, Idempotency-Key, event_key) may be sent again without fear of doubling.';
 
 /**
  * Every code with its status. 400: no valid document; 422: a valid one that a rule refuses; 503: try again. A code without a
@@ -81,7 +89,7 @@ export const problemTypes = {
   too_many_rows: {
     status: 400,
     title: 'Too many rows',
-    help: 'A JSON array may hold 1,000 orders. NDJSON has no limit: send application/x-ndjson, one order a line.',
+    help: 'A JSON array may hold 1,000 rows. NDJSON has no limit: send application/x-ndjson, one row a line.',
   },
   amount_too_large: {
     status: 422,
@@ -91,7 +99,7 @@ export const problemTypes = {
   cursor_malformed: {
     status: 400,
     title: 'Malformed cursor',
-    help: 'Cursors are opaque: send `next_cursor` of the page before as it came, or follow `next`.',
+    help: 'Cursors are opaque: send `next_cursor` or `prev_cursor` of a page as it came, or follow `next` and `prev`.',
   },
   cursor_mismatch: {
     status: 400,
@@ -191,6 +199,62 @@ export const problemTypes = {
     help: 'The order changed since the ETag in If-Match. Read it again and decide anew.',
   },
   row_refused: { status: 422, title: 'Row refused', help: 'The database refused this order.' },
+  histogram_too_large: {
+    status: 422,
+    title: 'Histogram too large',
+    help: 'A histogram may have 50,000 rows (interval, status and currency). Ask for days, for a shorter range, or for fewer statuses.',
+  },
+
+  ticket_not_found: { status: 404, title: 'Ticket not found', help: 'There is no ticket with this id.' },
+  ticket_key_reused: {
+    status: 422,
+    title: 'Ticket key reused',
+    help: 'The ticket_number or Idempotency-Key belongs to a ticket of this holder with another content.',
+  },
+  ticket_refused: { status: 422, title: 'Ticket refused', help: 'The database refused this ticket.' },
+  ticket_void: {
+    status: 409,
+    title: 'Ticket void',
+    help: 'The ticket was made void: no token opens it any more, so none is given out.',
+  },
+  token_not_issued: {
+    status: 409,
+    title: 'Token not issued yet',
+    help: 'The token of this ticket was revoked and its new one is on the way: a rotation is running. Ask again shortly.',
+    retryAfterSeconds: 5,
+  },
+
+  job_kind_unknown: {
+    status: 404,
+    title: 'Unknown kind of job',
+    help: 'This server knows no such kind: GET /api/v1/job-kinds lists those it knows.',
+  },
+  job_not_found: { status: 404, title: 'Job not found', help: 'There is no run with this id.' },
+  job_state_conflict: {
+    status: 409,
+    title: 'Job state conflict',
+    help: 'This cannot be asked of a run in its present `state`; `allowed` lists what can.',
+  },
+  job_held_elsewhere: {
+    status: 409,
+    title: 'Job held elsewhere',
+    help: 'A living process, `host` and `pid`, works at the run. Pause it, or wait until it has ended.',
+  },
+  job_key_reused: {
+    status: 422,
+    title: 'Idempotency-Key reused',
+    help: 'The key was sent before, with another kind or other parameters; `run_id` is the run it started. Use a new key.',
+  },
+  job_refused: {
+    status: 422,
+    title: 'Job refused',
+    help: 'The kind does not take these parameters as things stand; `detail` says why. Nothing was done.',
+  },
+  job_not_startable_here: {
+    status: 422,
+    title: 'Job not startable here',
+    help: 'Runs of this kind need a file of the machine they are started on: start one there, at the command line.',
+  },
 
   unauthenticated: {
     status: 401,

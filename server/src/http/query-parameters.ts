@@ -10,16 +10,20 @@ type Refuse = (message: string) => never;
  * @param meta its JSON schema in the documentation, where it may be a number though the wire carries text
  */
 export const parameter = <T>(read: (text: string, refuse: Refuse) => T, meta: Readonly<Record<string, unknown>>) =>
+  requiredParameter(read, meta).optional().meta(meta);
+
+/** The same for one that must not be left out. */
+const requiredParameter = <T>(read: (text: string, refuse: Refuse) => T, meta: Readonly<Record<string, unknown>>) =>
   z
     .unknown()
     .transform((value, context): T => {
-      const refuse = ((message: string) => {
-        context.addIssue({ code: 'custom', message });
+      const refuse = ((message: string, code = 'invalid_value') => {
+        context.addIssue({ code: 'custom', message, params: { code } });
         return z.NEVER;
-      }) as Refuse;
+      }) as (message: string, code?: string) => never;
+      if (value === undefined) return refuse('is required', 'required');
       return typeof value === 'string' ? read(value, refuse) : refuse('must be given once');
     })
-    .optional()
     .meta(meta);
 
 /** A whole number from `min` to `max`. */
@@ -42,15 +46,18 @@ export const text = (max: number, description: string) =>
     { type: 'string', minLength: 1, maxLength: max, description },
   );
 
+// A plus sign that was not encoded arrives as a space: "…T12:30:00 02:00".
+const readMoment = (value: string, refuse: Refuse): Instant =>
+  parseInstant(value.replace(/ (\d\d:\d\d)$/, '+$1')) ??
+  refuse('must be an RFC 3339 date and time with a zone, e.g. 2025-06-30T12:30:00Z');
+
+const momentMeta = (description: string) => ({ type: 'string', format: 'date-time', description });
+
 /** An RFC 3339 instant. */
-export const moment = (description: string) =>
-  parameter(
-    // A plus sign that was not encoded arrives as a space: "…T12:30:00 02:00".
-    (value, refuse): Instant =>
-      parseInstant(value.replace(/ (\d\d:\d\d)$/, '+$1')) ??
-      refuse('must be an RFC 3339 date and time with a zone, e.g. 2025-06-30T12:30:00Z'),
-    { type: 'string', format: 'date-time', description },
-  );
+export const moment = (description: string) => parameter(readMoment, momentMeta(description));
+
+/** An RFC 3339 instant that must not be left out. */
+export const requiredMoment = (description: string) => requiredParameter(readMoment, momentMeta(description));
 
 /** One of a few words. */
 export const choice = <T extends string>(choices: readonly [T, ...T[]], description: string) =>

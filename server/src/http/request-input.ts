@@ -1,9 +1,18 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
+import { z } from 'zod';
 import { InvalidInputError } from '../core/errors.ts';
 import { httpError } from './failure.ts';
 import { parseJson } from './json-body.ts';
+
+/** The header of every call that creates. */
+export const idempotencyHeader = z.looseObject({
+  'idempotency-key': z.string().optional().meta({
+    description:
+      '1 to 255 visible ASCII characters: sent again with the same key and body, the request changes nothing.',
+  }),
+});
 
 /**
  * The Idempotency-Key of a request, or null.
@@ -92,14 +101,14 @@ export async function readJsonArray(chunks: AsyncIterable<Buffer>, limitBytes: n
       {
         pointer: '',
         code: 'invalid_type',
-        detail: 'must be an array of orders; NDJSON is sent as application/x-ndjson',
+        detail: 'must be an array of rows; NDJSON is sent as application/x-ndjson',
       },
     ]);
   }
   if (document.length > maxArrayRows) {
     throw httpError(
       'too_many_rows',
-      `The array has ${document.length} orders; it may have ${maxArrayRows}. Send NDJSON: application/x-ndjson.`,
+      `The array has ${document.length} rows; it may have ${maxArrayRows}. Send NDJSON: application/x-ndjson.`,
     );
   }
   return document;

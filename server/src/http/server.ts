@@ -36,7 +36,12 @@ const drainMs = 10_000;
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const { app, mode, authentication, metrics = createMetrics() } = options;
   let draining = false;
-  metrics.watch({ queued: () => app.orders.queued(), poolUse: () => app.db.poolUse() });
+  metrics.watch({
+    queued: () => ({ ...app.orders.queued(), tickets: app.tickets.queued() }),
+    poolUse: () => app.db.poolUse(),
+    jobKinds: () => app.jobs.kinds().map(({ name }) => name),
+    unfinishedRuns: () => app.jobs.unfinished(),
+  });
   const fastify = await buildFastify(
     {
       app,

@@ -33,7 +33,17 @@ export async function freePort(): Promise<number> {
 }
 
 /** Starts `milliard <args>` and waits until it is ready to serve. @throws Error with its output when it ends before that */
-export async function startMilliard({ args, env = {} }: MilliardOptions, port: number): Promise<MilliardProcess> {
+export async function startMilliard(options: MilliardOptions, port: number): Promise<MilliardProcess> {
+  const { child, server } = spawnServer(options, port);
+  await untilReady(child, server.url, server.output);
+  return server;
+}
+
+/** The same without the wait. */
+export const beginMilliard = (options: MilliardOptions, port: number): MilliardProcess =>
+  spawnServer(options, port).server;
+
+function spawnServer({ args, env = {} }: MilliardOptions, port: number) {
   const child = spawn(process.execPath, [main, ...args, '--port', String(port)], {
     env: { ...withoutSettings(process.env), NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -46,17 +56,47 @@ export async function startMilliard({ args, env = {} }: MilliardOptions, port: n
     });
   }
   const ended = once(child, 'exit');
-  const url = `http://127.0.0.1:${port}`;
-  await untilReady(child, url, () => output);
-  return {
+  const server: MilliardProcess = {
     pid: child.pid ?? 0,
-    url,
+    url: `http://127.0.0.1:${port}`,
     output: () => output,
     async stop(signal) {
       if (child.exitCode === null && child.signalCode === null) child.kill(signal);
       await ended;
       return child.exitCode;
     },
+  };
+  return { child, server };
+}
+
+/** A command of the built product under way, for tests that kill it. */
+export interface MilliardCommand {
+  readonly pid: number;
+  isRunning(): boolean;
+  /** What it printed so far, both streams. */
+  output(): string;
+  /** Its exit code, null when a signal ended it. */
+  readonly ended: Promise<number | null>;
+}
+
+/** Begins a command and does not wait. */
+export function spawnMilliard({ args, env = {} }: MilliardOptions): MilliardCommand {
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { ...withoutSettings(process.env), NO_COLOR: '1', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8');
+    stream.on('data', (text: string) => {
+      output = (output + text).slice(-20_000);
+    });
+  }
+  return {
+    pid: child.pid ?? 0,
+    isRunning: () => child.exitCode === null && child.signalCode === null,
+    output: () => output,
+    ended: once(child, 'close').then(([code]) => code as number | null),
   };
 }
 

@@ -5,6 +5,8 @@ import { type Logger, silentLogger } from '../core/ports.ts';
 import type { Scope } from '../domains/access/api-key.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { createHttpServer, type HttpServer, type HttpServerOptions } from '../http/server.ts';
+import type { Jobs } from '../jobs/jobs.ts';
+import type { Database } from '../storage/database.ts';
 import { withAdmin } from './admin.ts';
 import { testDatabase } from './test-database.ts';
 
@@ -25,6 +27,8 @@ export interface TestApiOptions extends Partial<Omit<HttpServerOptions, 'app' | 
   readonly logger?: Logger;
   /** Another way to the database, e.g. one that can be cut. */
   readonly databaseUrl?: string;
+  /** An engine with kinds of the test's own in place of the product's. */
+  readonly jobs?: (db: Database) => Jobs;
 }
 
 /** The whole HTTP server on a database of the test file's own; closed when its tests have ended. */
@@ -39,12 +43,13 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
   const metrics = createMetrics();
   const databaseUrl = options.databaseUrl ?? url;
   const logger = options.logger ?? silentLogger;
-  const app = await openApp(config, {
+  const opened = await openApp(config, {
     databaseUrl,
     logger,
     applicationName: 'milliard test',
     onCommit: metrics.onCommit,
   });
+  const app: App = options.jobs === undefined ? opened : { ...opened, jobs: options.jobs(opened.db) };
   const server = await createHttpServer({ mode: 'dev', authentication: 'none', ...options, app, metrics });
   afterAll(async () => {
     await server.close();
@@ -57,7 +62,17 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     rowCounts: () =>
       withAdmin(url, async (admin) => {
         const counts: Record<string, number> = {};
-        for (const table of ['orders', 'order_statuses', 'order_keys', 'api_keys', 'audit_log', 'customer_salts']) {
+        for (const table of [
+          'orders',
+          'order_statuses',
+          'order_keys',
+          'tickets',
+          'ticket_keys',
+          'ticket_tokens',
+          'api_keys',
+          'audit_log',
+          'customer_salts',
+        ]) {
           const { rows } = await admin.query<{ count: string }>(`select count(*) as count from ${table}`);
           counts[table] = Number(rows[0]?.count);
         }

@@ -1,14 +1,15 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { App } from '../../app.ts';
-import { type Config, parseConfig } from '../../config.ts';
+import type { Config } from '../../config.ts';
 import { loadSampleData } from '../../flows/load-sample-data.ts';
+import { loadSampleTickets } from '../../flows/load-sample-tickets.ts';
 import { acquireEmbedded, type EmbeddedServer } from '../../storage/embedded/embedded-postgres.ts';
 import { migrate } from '../../storage/migrator.ts';
+import { describedCommand } from '../command.ts';
 import { type CliContext, type Run, runOf } from '../context.ts';
 import { requireFreePort, serveUntilStopped } from '../serving.ts';
 
 interface DevOptions {
-  readonly port?: string;
   readonly sampleData: boolean;
 }
 
@@ -16,22 +17,21 @@ const superviseMs = 1_000;
 
 /** `milliard dev`: everything on this machine, for a first look and for development. */
 export function devCommand(context: CliContext): Command {
-  return new Command('dev')
-    .description('start PostgreSQL and the server on this machine; no keys are asked, only this machine is answered')
+  return describedCommand('dev', {
+    description:
+      'Start PostgreSQL and the server on this machine; no keys are asked, only this machine is answered. Ctrl-C stops the server, then the database unless another command uses it.',
+    examples: [
+      ['milliard dev', 'http://127.0.0.1:8000, the database in .milliard'],
+      ['milliard dev --port 9000 --data-dir /srv/milliard', 'elsewhere'],
+    ],
+    exitCodes: [[0, 'it served and was asked to stop (Ctrl-C, SIGTERM): what was under way is finished']],
+    endedBySignal: 'ended by Ctrl-C or SIGTERM before it served',
+  })
     .option('--port <port>', 'port to listen on (MILLIARD_PORT, 8000)')
-    .option('--no-sample-data', 'do not load the sample orders into an empty database')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  milliard dev\n  milliard dev --port 9000 --data-dir /srv/milliard\n\nCtrl-C stops the server, then the database unless another command uses it.',
-    )
+    .option('--no-sample-data', 'do not load the sample orders and tickets into an empty database')
     .action(async (options: DevOptions, command: Command) => {
       const run = runOf(context, command);
-      const { dataDir } = command.optsWithGlobals<{ dataDir?: string }>();
-      const flags = {
-        ...(dataDir === undefined ? {} : { dataDir }),
-        ...(options.port === undefined ? {} : { port: options.port }),
-      };
-      const parsed = parseConfig(context.environment, flags);
+      const parsed = run.config();
       // Loopback only, whatever MILLIARD_HOST says: nobody is asked for a key here.
       const config: Config = { ...parsed, http: { ...parsed.http, host: '127.0.0.1' } };
       await requireFreePort(config.http);
@@ -94,14 +94,18 @@ async function serve(run: Run, { config, options, databaseUrl }: Serving): Promi
     databaseUrl,
     mode: 'dev',
     prepare: async (app) => {
-      if (options.sampleData) await loadSampleData(app, { report: (text) => run.output.note(text) });
+      const { signal } = run;
+      if (!options.sampleData) return;
+      const report = (text: string): void => run.output.note(text);
+      await loadSampleData(app, { report, signal });
+      await loadSampleTickets(app, { report });
     },
     onListening: async (url, app) => run.output.say(await welcome(url, app)),
   });
 }
 
 /** What a newcomer does next; every line works when it is pasted. */
-async function welcome(url: string, { orders }: App): Promise<string> {
+async function welcome(url: string, { orders, tickets }: App): Promise<string> {
   const all = { statuses: [], customerId: null, orderNumber: null, placedFrom: null, placedTo: null };
   const { items } = await orders.listOrders({ filter: all, direction: 'newest', limit: 1, after: null });
   const total = await orders.countOrders(all);
@@ -109,6 +113,7 @@ async function welcome(url: string, { orders }: App): Promise<string> {
   const count = ({ count: n, precision }: typeof total): string =>
     `${n.toLocaleString('en')}${precision === 'exact' ? '' : '+'}`;
   const example = items[0];
+  const ticket = await tickets.findSomeTicket();
   return [
     '',
     `Milliard serves ${url}   (the API: ${url}/docs)`,
@@ -117,6 +122,12 @@ async function welcome(url: string, { orders }: App): Promise<string> {
     `  curl '${url}/api/v1/orders?status=cancelled&limit=5'`,
     ...(example === undefined ? [] : [`  curl ${url}/api/v1/orders/${example.orderId}/history`]),
     `  curl -X POST ${url}/api/v1/orders -H 'content-type: application/json' -d '{"customer_id": "CUST789", "order_number": "ORD123456", "items": [{"sku": "SHOE001", "quantity": 1, "unit_price": 2999}]}'`,
+    // The token goes from one call to the other and is seen by nobody.
+    ...(ticket === null
+      ? []
+      : [
+          `  curl -s ${url}/api/v1/tickets/${ticket}/token | curl -X POST ${url}/api/v1/tickets/verify -H 'content-type: application/json' -d @-`,
+        ]),
     '',
     'Ctrl-C stops it.',
   ].join('\n');

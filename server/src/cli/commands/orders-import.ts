@@ -1,25 +1,15 @@
 import { type Command, Option } from 'commander';
-import {
-  createOrderImporter,
-  type ImportPresetName,
-  importPresets,
-} from '../../domains/orders/order-import-service.ts';
-import type { ImportSummary } from '../../domains/orders/order-import-tally.ts';
-import { type InputFile, openInputFile } from '../../flows/input-file.ts';
+import { importPresets } from '../../domains/orders/order-import-presets.ts';
 import { describedCommand, does } from '../command.ts';
-import { type CliContext, exitCodes, type Run, withApp } from '../context.ts';
-import { openRejectedFile, type RejectedFile } from '../rejected-file.ts';
+import type { CliContext, Run } from '../context.ts';
+import { importAsJob } from '../import-as-job.ts';
+import { importDirectly } from '../import-directly.ts';
+import { type ImportOptions, isReadableAgain } from '../import-input.ts';
+import { jobExits } from '../job-options.ts';
 import { UsageError } from '../stopped.ts';
 
-interface Options {
-  readonly preset: ImportPresetName;
-  readonly dryRun?: boolean;
-  readonly errors?: string;
-  readonly strict?: boolean;
-}
-
 const description =
-  'Import a file of orders: CSV or NDJSON, plain or gzip (told by content), "-" for standard input. What is stored already is recognised by its order number: sending a file again, also after an interruption, changes nothing.';
+  'Import a file of orders: CSV or NDJSON, plain or gzip (told by content), "-" for standard input. What is stored already is recognised by its order number: sending a file again changes nothing. A file is imported by a job: the same command goes on with one that was stopped or killed, as long as the file is the same, and the counts at the end are those of all of it. Standard input cannot be read twice: it is sent again as a whole.';
 
 const presets = `
 Presets:
@@ -27,17 +17,27 @@ Presets:
                  unit_price (price, in major units: "25" or "25.00"), where wanted also currency, name, status,
                  status_at and reason. Columns in any order, one row an item, rows of one order anywhere. A rejected
                  row rejects its order: mend the rows in the file of --errors and import that file.
+                 --map names columns that are called otherwise: --map "sku=Article,unit_price=Price (EUR)". The fields
+                 are ${importPresets.default.fields.slice(0, 6).join(', ')},
+                 ${importPresets.default.fields.slice(6).join(', ')}.
                  NDJSON: one order a line, as POST /api/v1/orders/bulk takes it.
   online-retail  the data set of the UCI Machine Learning Repository: one order per InvoiceNo; a number beginning with
                  C was cancelled. A rejected row is left out, its order keeps the others.`;
 
 /** `milliard orders import` */
 export const importCommand = (context: CliContext): Command =>
-  does<Options>(
+  does<ImportOptions>(
     describedCommand('import', {
       description,
       examples: [
-        ['milliard orders import orders.csv --dry-run', 'what would happen; nothing is written'],
+        [
+          'milliard orders import orders.csv --dry-run',
+          'what would happen, and from which columns; nothing is written',
+        ],
+        [
+          'milliard orders import erp.csv --map order_number=Beleg,placed_at=Datum,sku=Artikel --dry-run',
+          'a file whose columns have other names',
+        ],
         [
           'milliard orders import orders.csv --errors rejected.csv',
           'the good orders are stored, the others written to rejected.csv to be mended and imported',
@@ -47,119 +47,31 @@ export const importCommand = (context: CliContext): Command =>
       ],
       exitCodes: [
         [0, 'every row was stored, was there already, or was rejected on its own and reported'],
-        [1, 'failed half-way (send the file again), or not one order could be used'],
+        [1, 'failed half-way (the same command goes on), or not one order could be used'],
         [3, 'with --strict: some rows were rejected'],
+        ...jobExits,
       ],
+      endedBySignal: 'ended by Ctrl-C or SIGTERM while it read standard input or judged a file (--dry-run)',
     })
       .argument('<file>', 'the file, or - for standard input')
       .addOption(
         new Option('--preset <name>', 'what the columns mean').choices(Object.keys(importPresets)).default('default'),
       )
-      .option('--dry-run', 'judge everything, write nothing')
-      .option('--errors <file>', 'write the rejected rows there, with a column `error`')
+      .option('--map <pairs>', 'field=column,… for columns with other names; with --preset default', collected)
+      .option('--dry-run', 'judge everything, show the mapping of columns, write nothing')
+      .option('--errors <file>', 'write the rejected rows there, with a column `error`, when all is done')
       .option('--strict', 'exit with 3 when rows were rejected')
+      .option('--rate <rows>', 'at most so many rows a second; each row of a CSV file counts twice: read and written')
       .addHelpText('after', presets),
     context,
     runImport,
   );
 
-async function runImport(run: Run, options: Options, [path = '']: readonly string[]): Promise<number> {
-  const file = await openInputFile(path, run.context.stdin);
-  try {
-    if (file.format === 'ndjson' && options.preset !== 'default') {
-      throw new UsageError(`--preset ${options.preset} reads CSV, and ${path} is NDJSON. Leave the preset out.`);
-    }
-    const rejected = await openRejectedFile(run.output, options.errors ?? null);
-    try {
-      const summary = await withApp(run, 'orders import', (app) =>
-        importFile(run, options, {
-          file,
-          rejected,
-          importer: createOrderImporter({
-            db: app.db,
-            writer: app.orders.writer,
-            defaultCurrency: app.config.currency,
-          }),
-        }),
-      );
-      await report(run, options, summary);
-      return exitCodeOf(summary, options);
-    } finally {
-      await rejected.close();
-    }
-  } finally {
-    await file.close();
-  }
-}
+const collected = (text: string, before: readonly string[] = []): string[] => [...before, text];
 
-interface Parts {
-  readonly file: InputFile;
-  readonly rejected: RejectedFile;
-  readonly importer: ReturnType<typeof createOrderImporter>;
-}
-
-async function importFile(
-  { output, signal }: Run,
-  { preset, dryRun = false }: Options,
-  parts: Parts,
-): Promise<ImportSummary> {
-  const { file, rejected, importer } = parts;
-  const bars = {
-    reading: output.progress({ title: 'reading' }),
-    writing: output.progress({ title: dryRun ? 'judging' : 'writing' }),
-  };
-  let phase: keyof typeof bars = 'reading';
-  try {
-    return await importer.importOrders({
-      chunks: file.chunks,
-      format: file.format,
-      preset,
-      dryRun,
-      signal,
-      onHeader: ({ unused }) => {
-        if (unused.length > 0) output.warn(`Columns that are not used: ${unused.join(', ')}`);
-      },
-      onProgress(progress) {
-        if (progress.phase !== phase) bars[phase].stop();
-        phase = progress.phase;
-        if (progress.phase === 'reading') {
-          bars.reading.update(file.bytesRead(), file.totalBytes, `${progress.rows.toLocaleString('en')} rows`);
-          return;
-        }
-        const [done, total] =
-          progress.totalRows === null ? [file.bytesRead(), file.totalBytes] : [progress.rows, progress.totalRows];
-        bars.writing.update(done, total, `${progress.orders.toLocaleString('en')} orders`);
-      },
-      onRejected: (line) => rejected.add(line),
-    });
-  } finally {
-    bars[phase].stop();
-  }
-}
-
-async function report({ output }: Run, { dryRun = false, errors }: Options, summary: ImportSummary): Promise<void> {
-  const count = (value: number) => value.toLocaleString('en');
-  output.say(
-    `${count(summary.rows)} rows: ${count(summary.ordersCreated)} orders ${dryRun ? 'would be created' : 'created'}, ` +
-      `${count(summary.ordersReplayed)} there already, ${count(summary.ordersRejected)} rejected; ${count(summary.items)} items, ` +
-      `${count(summary.statusesAdded)} statuses added to orders that were there.`,
-  );
-  if (summary.rowsRejected > 0) {
-    const where = errors === undefined ? '--errors FILE keeps them' : `they stand in ${errors}`;
-    output.warn(`${count(summary.rowsRejected)} rows were rejected; ${where}.`);
-  }
-  await output.record({
-    rows: summary.rows,
-    rows_rejected: summary.rowsRejected,
-    orders_created: summary.ordersCreated,
-    orders_replayed: summary.ordersReplayed,
-    orders_rejected: summary.ordersRejected,
-    items: summary.items,
-  });
-}
-
-function exitCodeOf(summary: ImportSummary, { strict = false }: Options): number {
-  if (summary.rowsRejected > 0 && strict) return exitCodes.rejected;
-  const isUseless = summary.rows > 0 && summary.ordersCreated + summary.ordersReplayed === 0;
-  return isUseless ? exitCodes.failed : exitCodes.done;
+async function runImport(run: Run, options: ImportOptions, [path = '']: readonly string[]): Promise<number> {
+  if (options.dryRun !== true && (await isReadableAgain(path))) return importAsJob(run, options, path);
+  if (options.rate !== undefined)
+    throw new UsageError('--rate goes with a file that is imported, not with a pipe or --dry-run.');
+  return importDirectly(run, options, path);
 }

@@ -4,10 +4,12 @@ import type { CliContext } from '../context.ts';
 import { exportCommand } from './orders-export.ts';
 import { generateCommand } from './orders-generate.ts';
 import { getCommand } from './orders-get.ts';
+import { histogramCommand } from './orders-histogram.ts';
 import { importCommand } from './orders-import.ts';
 import { listCommand } from './orders-list.ts';
+import { statusesCommand } from './orders-statuses.ts';
 
-/** `milliard orders import|generate|list|get|export` */
+/** `milliard orders import|statuses|generate|list|get|histogram|export` */
 export const ordersCommand = (context: CliContext): Command =>
   describedCommand('orders', {
     description: 'Orders: bring them in, look at them, take them out.',
@@ -17,7 +19,9 @@ export const ordersCommand = (context: CliContext): Command =>
     ],
   })
     .addCommand(importCommand(context))
+    .addCommand(statusesCommand(context))
     .addCommand(generateCommand(context))
     .addCommand(listCommand(context))
     .addCommand(getCommand(context))
+    .addCommand(histogramCommand(context))
     .addCommand(exportCommand(context));

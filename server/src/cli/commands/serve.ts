@@ -1,31 +1,27 @@
-import { Command } from 'commander';
-import { type Config, parseConfig } from '../../config.ts';
+import type { Command } from 'commander';
+import type { Config } from '../../config.ts';
 import { requireMigrated } from '../../storage/migration-check.ts';
+import { describedCommand } from '../command.ts';
 import { type CliContext, runOf } from '../context.ts';
 import { requireFreePort, serveUntilStopped } from '../serving.ts';
 import { UsageError } from '../stopped.ts';
 
-interface ServeOptions {
-  readonly port?: string;
-  readonly host?: string;
-}
-
 /** `milliard serve`: production. */
 export function serveCommand(context: CliContext): Command {
-  return new Command('serve')
-    .description('serve the API in production: your own PostgreSQL, API keys required')
+  return describedCommand('serve', {
+    description:
+      'Serve the API in production: your own PostgreSQL, API keys required. Run `milliard migrate` and `milliard keys create` before. SIGTERM drains: running requests and waiting writes are finished.',
+    examples: [
+      ['DATABASE_URL=postgres://milliard@db/milliard milliard serve --host 0.0.0.0', 'port 8000 of every address'],
+    ],
+    exitCodes: [[0, 'it served and was asked to stop (Ctrl-C, SIGTERM): what was under way is finished']],
+    endedBySignal: 'ended by Ctrl-C or SIGTERM before it served',
+  })
     .option('--port <port>', 'port to listen on (MILLIARD_PORT, 8000)')
     .option('--host <address>', 'address to listen on (MILLIARD_HOST, 127.0.0.1)')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  DATABASE_URL=postgres://milliard@db/milliard milliard serve --host 0.0.0.0\n\nRun `milliard migrate` and `milliard keys create` before. SIGTERM drains: running requests and waiting writes are finished.',
-    )
-    .action(async (options: ServeOptions, command: Command) => {
+    .action(async (_: object, command: Command) => {
       const run = runOf(context, command);
-      const config = parseConfig(context.environment, {
-        ...(options.port === undefined ? {} : { port: options.port }),
-        ...(options.host === undefined ? {} : { host: options.host }),
-      });
+      const config = run.config();
       const databaseUrl = requireDatabaseUrl(config);
       await requireFreePort(config.http);
       await requireMigrated(databaseUrl, config.database.connectTimeoutMs);

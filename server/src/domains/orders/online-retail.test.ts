@@ -13,7 +13,7 @@ const header = [
   'CustomerID',
   'Country',
 ];
-const preset = onlineRetailPreset.bind(header, 'EUR' as Currency);
+const preset = onlineRetailPreset.bind(header, { defaultCurrency: 'EUR' as Currency });
 const good = ['536365', '85123A', 'WHITE HOLDER ', '6', '2010-12-01 08:26:00', '2.55', '17850.0', 'United Kingdom'];
 const row = (line: number, changes: Record<string, string> = {}): CsvRow => ({
   line,

@@ -34,10 +34,12 @@ const guest = 'guest';
  * penny) is rejected; the order keeps its other rows.
  */
 export const onlineRetailPreset: ImportPreset = {
+  fields: [],
   bind(header) {
     const bound = bindColumns(header, columns);
     return {
       unused: bound.unused,
+      mapping: bound.mapping,
       rejectsWholeOrders: false,
       groupOf(row) {
         if (row.fault !== null) return row.fault;

@@ -51,6 +51,13 @@ export function writeBatch(
   return db.transaction((tx) => writeIn(tx, candidates, { method, again: runs++ > 0 }), { idempotent: true });
 }
 
+/** The same in a transaction of the caller's, who knows after a lost COMMIT whether it was carried out. */
+export const writeBatchIn = (
+  tx: Transaction,
+  candidates: readonly Candidate[],
+  method: WriteMethod,
+): Promise<WriteOutcome[]> => writeIn(tx, candidates, { method, again: false });
+
 interface Run {
   readonly method: WriteMethod;
   /** The transaction ran before, and perhaps it was committed. */

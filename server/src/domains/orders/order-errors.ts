@@ -8,4 +8,5 @@ export type OrderErrorCode =
   | 'reason_required'
   | 'status_conflict'
   | 'version_mismatch'
-  | 'row_refused';
+  | 'row_refused'
+  | 'histogram_too_large';

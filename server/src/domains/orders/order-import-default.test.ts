@@ -17,7 +17,7 @@ const header = [
   'status_at',
   'reason',
 ];
-const preset = defaultPreset.bind(header, eur);
+const preset = defaultPreset.bind(header, { defaultCurrency: eur });
 
 type Cells = Partial<Record<(typeof header)[number], string>>;
 const good: Cells = {
@@ -133,15 +133,59 @@ test('the same order number of another customer is another order', () => {
 });
 
 test('a file without a needed column, or with one twice, is refused as a whole; unknown columns are named', () => {
-  expect(() => defaultPreset.bind(['order_id', 'customer_id', 'sku', 'quantity', 'price'], eur)).toThrow(
-    /placed_at or timestamp/,
-  );
-  expect(() => defaultPreset.bind([...header, 'SKU'], eur)).toThrow(ImportFileError);
-  expect(defaultPreset.bind([...header, 'colour', 'error', 'line'], eur).unused).toEqual(['colour']);
+  expect(() =>
+    defaultPreset.bind(['order_id', 'customer_id', 'sku', 'quantity', 'price'], { defaultCurrency: eur }),
+  ).toThrow(/placed_at or timestamp/);
+  expect(() => defaultPreset.bind([...header, 'SKU'], { defaultCurrency: eur })).toThrow(ImportFileError);
+  expect(defaultPreset.bind([...header, 'colour', 'error', 'line'], { defaultCurrency: eur }).unused).toEqual([
+    'colour',
+  ]);
 });
 
 test('an export with our own order_id beside the order_number can be imported', () => {
-  const bound = defaultPreset.bind([...header, 'order_number'], eur);
+  const bound = defaultPreset.bind([...header, 'order_number'], { defaultCurrency: eur });
   const { order } = bound.orderOf([{ ...row(2), cells: [...row(2).cells, 'N1'] }]);
   expect(order?.orderNumber).toBe('N1');
+});
+
+describe('with other names for columns', () => {
+  const names = ['Beleg', 'customer_id', 'Datum', 'name', 'quantity', 'price', 'status'];
+  const map = new Map([
+    ['order_number', 'beleg'],
+    ['placed_at', ' Datum '],
+    ['sku', 'name'],
+  ]);
+  const bind = (columns: readonly string[], more: readonly (readonly [string, string])[] = []) =>
+    defaultPreset.bind(columns, { defaultCurrency: eur, map: new Map([...map, ...more]) });
+
+  test('a field is read from the column it is given; that column is no other field', () => {
+    const bound = bind(names);
+    expect(bound.mapping).toEqual({
+      order_number: 'Beleg',
+      customer_id: 'customer_id',
+      placed_at: 'Datum',
+      currency: null,
+      sku: 'name',
+      name: null,
+      quantity: 'quantity',
+      unit_price: 'price',
+      status: 'status',
+      status_at: null,
+      reason: null,
+    });
+    const cells = ['N1', 'C1', '2025-06-30T12:30:00Z', 'SHOE', '1', '29.99', ''];
+    expect(bound.orderOf([{ line: 2, cells, fault: null }]).order).toMatchObject({
+      orderNumber: 'N1',
+      items: [{ sku: 'SHOE', quantity: 1, unit_price: 2999 }],
+    });
+    expect(bind([...names, 'order_number']).unused).toEqual(['order_number']);
+  });
+
+  test('a column that is not there, or there twice, is named; so is a field that lost its column', () => {
+    expect(() => bind(names, [['reason', 'Grund']])).toThrow(
+      /no column Grund, which --map gives to reason.*first line/,
+    );
+    expect(() => bind([...names, 'BELEG'])).toThrow(/the column Beleg twice/);
+    expect(() => bind(names, [['reason', 'quantity']])).toThrow(/no column quantity$|no column quantity[;.]/);
+  });
 });

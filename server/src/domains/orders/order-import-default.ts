@@ -33,10 +33,12 @@ type Columns = BoundColumns<keyof typeof columns>;
  * order, so that the mended rows can be sent again as a file of their own.
  */
 export const defaultPreset: ImportPreset = {
-  bind(header, defaultCurrency) {
-    const bound = bindColumns(header, columns);
+  fields: Object.keys(columns),
+  bind(header, { defaultCurrency, map }) {
+    const bound = bindColumns(header, columns, map);
     return {
       unused: bound.unused,
+      mapping: bound.mapping,
       rejectsWholeOrders: true,
       groupOf(row) {
         const customer = bound.cell(row.cells, 'customer_id');

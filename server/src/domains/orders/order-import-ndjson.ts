@@ -10,12 +10,17 @@ const maxLineChars = 4 * 1024 * 1024;
  * Reads NDJSON, one order a line as the API's bulk call takes them. `error` and `line`, which a file of rejected lines has,
  * are passed over.
  * @param onRow told for each line that is not blank
+ * @param after lines up to this one are passed over
  */
-export async function* ndjsonOrders(texts: AsyncIterable<string>, onRow: () => void): AsyncGenerator<ReadOrder[]> {
+export async function* ndjsonOrders(
+  texts: AsyncIterable<string>,
+  onRow: () => void,
+  after = 0,
+): AsyncGenerator<ReadOrder[]> {
   for await (const lines of textLines(texts, maxLineChars)) {
     const orders: ReadOrder[] = [];
     for (const line of lines) {
-      if (line.text.trim() === '') continue;
+      if (line.line <= after || line.text.trim() === '') continue;
       onRow();
       orders.push(readOrder(line));
     }

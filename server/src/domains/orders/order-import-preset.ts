@@ -2,6 +2,7 @@ import type { CsvRow } from '../../core/csv-reader.ts';
 import { type Currency, parseMajorUnits } from '../../core/money.ts';
 import { fieldErrorsOf } from '../../core/validation.ts';
 import type { NewOrder } from './order.ts';
+import type { ColumnMap } from './order-csv-columns.ts';
 import { orderWithHistory } from './order-submission.ts';
 
 /** A row that was not imported and why. */
@@ -20,13 +21,23 @@ export interface OrderFromRows {
 
 /** How a CSV file is read: which rows belong together and what they mean. */
 export interface ImportPreset {
-  /** @throws ImportFileError when the file has not the columns of this preset */
-  bind(header: readonly string[], defaultCurrency: Currency): BoundPreset;
+  /** The fields of an order that columns may be mapped to; none where the columns are what they are. */
+  readonly fields: readonly string[];
+  /** @throws ImportFileError when the file has not the columns of this preset, or not those of `options.map` */
+  bind(header: readonly string[], options: BindOptions): BoundPreset;
+}
+
+export interface BindOptions {
+  readonly defaultCurrency: Currency;
+  /** Columns under other names, by `fields`. */
+  readonly map?: ColumnMap;
 }
 
 export interface BoundPreset {
   /** Columns of the file that are not used. */
   readonly unused: readonly string[];
+  /** Which column each field is read from, null where the file has none. */
+  readonly mapping: Readonly<Record<string, string | null>>;
   /** Whether a rejected row takes its order with it; otherwise the order keeps its other rows. */
   readonly rejectsWholeOrders: boolean;
   /** Rows with the same key are one order. A row without is rejected at once. */

@@ -203,3 +203,21 @@ describe('NDJSON', () => {
     ]);
   });
 });
+
+test('a file whose columns have other names is read by a map, and says from which columns', async () => {
+  const csv = 'Beleg,Kunde,Datum,Artikel,quantity,price\nB1,K1,2025-06-30T12:30:00Z,SHOE,2,10.50';
+  const map = new Map([
+    ['order_number', 'Beleg'],
+    ['customer_id', 'kunde'],
+    ['placed_at', 'Datum'],
+    ['sku', 'Artikel'],
+  ]);
+  const mappings: object[] = [];
+  const onHeader: ImportRequest['onHeader'] = ({ mapping }) => void mappings.push(mapping);
+  expect(await importText(csv, { map, onHeader })).toMatchObject({ ordersCreated: 1, rowsRejected: 0 });
+  expect(mappings).toMatchObject([
+    { order_number: 'Beleg', customer_id: 'Kunde', unit_price: 'price', currency: null },
+  ]);
+  expect(await stored()).toMatchObject({ orders: 1n, total: 2_100n });
+  await expect(importText(csv)).rejects.toThrow(/no column order_number/);
+});

@@ -1,8 +1,7 @@
 import type { Bucket } from '../../core/bucket.ts';
 import type { OrderId } from '../../core/ids.ts';
-import { statement } from '../../storage/sql.ts';
+import { statement, transpose } from '../../storage/sql.ts';
 import type { OrderKeyKind, PlacedKey } from './order.ts';
-import { transpose } from './orders-queries.ts';
 
 export interface OrderKeyInsert extends PlacedKey {
   readonly orderId: OrderId;

@@ -6,6 +6,7 @@ import { ensureMonths, readyMonths } from '../../storage/partitions.ts';
 import { dynamic, type Statement, sql } from '../../storage/sql.ts';
 import { openTestDatabase } from '../../testing/open-database.ts';
 import { testNow } from '../../testing/test-orders.ts';
+import { histogramOf } from './order-histogram-queries.ts';
 import { selectOrderKeys } from './order-keys-queries.ts';
 import { historiesOf, historyOf, knownEvents } from './order-statuses-queries.ts';
 import { idSpan } from './order-walk.ts';
@@ -189,5 +190,35 @@ describe('a page', () => {
     const counted = await executed(countOrders(selection, { ...everywhere, direction: 'newest' }, 5_001));
     expectIndexed(counted);
     expect(touched(counted)).toBeLessThanOrEqual(mostly * 5_001);
+  });
+});
+
+describe('a histogram', () => {
+  const dayMs = 86_400_000;
+
+  test('opens the months of its range and no other; of a customer it reads that customer only', async () => {
+    const span = idSpan(Date.UTC(2025, 3, 10) as Instant, Date.UTC(2025, 4, 20) as Instant);
+    const nodes = await executed(histogramOf(all, span, 'hour'));
+    expect(relationsOf(nodes).sort()).toEqual(['orders_2025_04', 'orders_2025_05']);
+    // Groups are sorted, orders never: there may be any number of them.
+    const groups = nodes.find((node) => node['Node Type'] === 'CTE Scan')?.['Actual Rows'] ?? 0;
+    expect(groups).toBeGreaterThan(0);
+    for (const node of nodes)
+      if (node['Node Type'].includes('Sort')) expect(node['Actual Rows']).toBeLessThanOrEqual(groups);
+    expect(groups).toBeLessThan(touched(nodes));
+    const ofCustomer = await executed(histogramOf({ statuses: [], customer }, idSpan(null, null), 'day'));
+    expectIndexed(ofCustomer.filter((node) => node['Relation Name'] !== undefined));
+    expect(touched(ofCustomer)).toBeLessThanOrEqual(35);
+  });
+
+  test('of an hour or of a rare status is no scan of the month', async () => {
+    const to = testNow - 10 * dayMs;
+    const hour = await executed(histogramOf(all, idSpan((to - 3_600_000) as Instant, to as Instant), 'hour'));
+    expectIndexed(hour.filter((node) => node['Relation Name'] !== undefined));
+    expect(touched(hour)).toBeLessThanOrEqual(10);
+    const week = idSpan((to - 7 * dayMs) as Instant, to as Instant);
+    const cancelled = await executed(histogramOf({ ...all, statuses: ['cancelled'] }, week, 'day'));
+    expectIndexed(cancelled.filter((node) => node['Relation Name'] !== undefined));
+    expect(touched(cancelled)).toBeLessThanOrEqual((7 / 30) * rowsAMonth * 0.06);
   });
 });

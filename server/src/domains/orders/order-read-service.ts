@@ -10,8 +10,8 @@ import type { OrderErrorCode } from './order-errors.ts';
 import { selectOrderKeys } from './order-keys-queries.ts';
 import type { OrderStatus, StatusRow } from './order-status.ts';
 import { historyOf } from './order-statuses-queries.ts';
-import { type Direction, type IdSpan, idSpan, spanAfter, windowsOf } from './order-walk.ts';
-import { countOrders, type OrderSelection, orderById, orderIdAt, ordersPage, toOrder } from './orders-queries.ts';
+import { type Direction, type IdSpan, idSpan, inFrontOf, opposite, spanAfter, windowsOf } from './order-walk.ts';
+import { countOrders, type OrderSelection, orderById, orderIdAt, ordersPage } from './orders-queries.ts';
 
 /** What a list, a count and an export select by; null and an empty list select everything. */
 export interface OrderFilter {
@@ -29,12 +29,16 @@ export interface PageRequest {
   readonly limit: number;
   /** The last id of the page before. */
   readonly after: OrderId | null;
+  /** Instead of `after`: the first id of the page behind. The page holds the rows directly in front of it, in the list's order. */
+  readonly before?: OrderId | null;
 }
 
 export interface OrderPage {
   readonly items: readonly Order[];
-  /** Where the next page begins, null behind the last row. */
+  /** For `after` of the next page; null behind the last row. Behind a page that was asked for by `before` there always is one. */
   readonly next: OrderId | null;
+  /** For `before` of the page in front; null where the list begins. In front of one asked for by `after` there always is one. */
+  readonly prev: OrderId | null;
 }
 
 export interface BoundedCount {
@@ -70,9 +74,9 @@ export function createOrderReads(deps: OrderReadDeps): OrderReads {
   const { db } = deps;
   const reads: OrderReads = {
     async getOrder(id) {
-      const [row] = await db.read(orderById(id));
-      if (row === undefined) throw orderNotFound(id);
-      return toOrder(row);
+      const [order] = await db.read(orderById(id));
+      if (order === undefined) throw orderNotFound(id);
+      return order;
     },
     async getHistory(id) {
       const history = await db.read(historyOf(id));
@@ -80,19 +84,25 @@ export function createOrderReads(deps: OrderReadDeps): OrderReads {
       return history;
     },
     async listOrders(request) {
-      if (request.filter.orderNumber !== null) return pageOf(await findByNumber(deps, request), request.limit);
-      const span = idSpan(request.filter.placedFrom, request.filter.placedTo);
-      const rest = request.after === null ? span : spanAfter(span, request.after, request.direction);
-      return pageOf(await collect(deps, request, rest), request.limit);
+      const { filter, direction, after, before = null } = request;
+      if (filter.orderNumber !== null) return { items: await findByNumber(deps, request), next: null, prev: null };
+      const span = idSpan(filter.placedFrom, filter.placedTo);
+      if (before !== null) {
+        const backward = { ...request, direction: opposite(direction) };
+        const rows = await collect(deps, backward, spanAfter(span, before, backward.direction));
+        return pageInFrontOf(before, rows, request);
+      }
+      const rest = after === null ? span : spanAfter(span, after, direction);
+      return pageBehind(after, await collect(deps, request, rest), request);
     },
     async listOrdersFrom(request, offset) {
       if (offset === 0 || request.filter.orderNumber !== null) {
-        return offset === 0 ? reads.listOrders({ ...request, after: null }) : { items: [], next: null };
+        return offset === 0 ? reads.listOrders({ ...request, after: null }) : nothing;
       }
       const span = idSpan(request.filter.placedFrom, request.filter.placedTo);
       const range = { ...span, direction: request.direction };
       const [last] = await db.query(orderIdAt(selectionOf(deps, request.filter), range, offset - 1));
-      return last === undefined ? { items: [], next: null } : reads.listOrders({ ...request, after: last.orderId });
+      return last === undefined ? nothing : reads.listOrders({ ...request, after: last.orderId });
     },
     async countOrders(filter) {
       if (filter.orderNumber !== null) {
@@ -118,13 +128,31 @@ export function createOrderReads(deps: OrderReadDeps): OrderReads {
 export const orderNotFound = (id: OrderId): DomainError<OrderErrorCode> =>
   new DomainError<OrderErrorCode>('order_not_found', `There is no order ${id}.`, { order_id: id });
 
+const nothing: OrderPage = { items: [], next: null, prev: null };
+
+type PageShape = Pick<PageRequest, 'direction' | 'limit'>;
+
 /** One row more than the page holds tells whether there is a next one. */
-function pageOf(orders: readonly Order[], limit: number): OrderPage {
+function pageBehind(after: OrderId | null, orders: readonly Order[], { direction, limit }: PageShape): OrderPage {
   const items = orders.slice(0, limit);
-  return { items, next: orders.length > limit ? (items[items.length - 1]?.orderId ?? null) : null };
+  const next = orders.length > limit ? (items[items.length - 1]?.orderId ?? null) : null;
+  if (after === null) return { items, next, prev: null };
+  // What came before may have left the list meanwhile, for another status: asking would cost every page another statement.
+  return { items, next, prev: items[0]?.orderId ?? inFrontOf(after, opposite(direction)) };
 }
 
-function selectionOf({ layouts }: OrderReadDeps, { statuses, customerId }: OrderFilter): OrderSelection {
+/** @param orders those in front of `before`, the nearest first */
+function pageInFrontOf(before: OrderId, orders: readonly Order[], { direction, limit }: PageShape): OrderPage {
+  const items = orders.slice(0, limit).reverse();
+  const prev = orders.length > limit ? (items[0]?.orderId ?? null) : null;
+  return { items, next: items[items.length - 1]?.orderId ?? inFrontOf(before, direction), prev };
+}
+
+/** A filter as statements take it: with every bucket in which a customer's rows may stand. */
+export function selectionOf(
+  { layouts }: Pick<OrderReadDeps, 'layouts'>,
+  { statuses, customerId }: Pick<OrderFilter, 'statuses' | 'customerId'>,
+): OrderSelection {
   const customer =
     customerId === null
       ? null
@@ -145,7 +173,7 @@ async function collect(deps: OrderReadDeps, request: PageRequest, span: IdSpan):
   for (const window of windowsOf(span, { months: deps.months(), direction, firstMonths })) {
     const missing = limit + 1 - found.length;
     const statement = ordersPage(selection, { ...window, direction }, missing);
-    for (const row of await deps.db.read(statement)) found.push(toOrder(row));
+    for (const row of await deps.db.read(statement)) found.push(row);
     if (found.length > limit) break;
   }
   return found;
@@ -159,7 +187,7 @@ async function findByNumber({ db, layouts }: OrderReadDeps, { filter }: { filter
   const keys = [...homes].map((bucket) => ({ kind: 'number' as const, key: orderNumber, customerId, bucket }));
   const [found] = await db.read(selectOrderKeys(keys));
   const rows = found === undefined ? [] : await db.read(orderById(found.orderId));
-  return rows.map(toOrder).filter((order) => matches(order, filter));
+  return rows.filter((order) => matches(order, filter));
 }
 
 const matches = (order: Order, { statuses, placedFrom, placedTo }: OrderFilter): boolean =>

@@ -2,6 +2,7 @@ import type { CsvRow } from '../../core/csv-reader.ts';
 import { copyLine } from '../../storage/copy.ts';
 import { copiedRows } from '../../storage/copy-out.ts';
 import type { Session } from '../../storage/database.ts';
+import { decodeRow, encodeRow, stagedKey } from './order-staged-row.ts';
 import { analyseStaging, copyGrouped, copyStaged, createStaging } from './order-staging-queries.ts';
 
 export interface StagedRow {
@@ -51,15 +52,7 @@ export async function openOrderStaging(session: Session): Promise<OrderStaging> 
 async function* encoded(groups: AsyncIterable<readonly StagedRow[]>): AsyncGenerator<Buffer> {
   for await (const rows of groups) {
     let text = '';
-    // JSON has no raw NUL and no lone surrogate: whatever stands in a file can be put away.
-    for (const { key, row } of rows) text += copyLine([JSON.stringify(key), row.line, encodeRow(row)]);
+    for (const { key, row } of rows) text += copyLine([stagedKey(key), row.line, encodeRow(row)]);
     if (text !== '') yield Buffer.from(text, 'utf8');
   }
-}
-
-const encodeRow = ({ cells, fault }: CsvRow): string => JSON.stringify(fault === null ? cells : { cells, fault });
-
-function decodeRow(line: number, text: string): CsvRow {
-  const value = JSON.parse(text) as string[] | Pick<CsvRow, 'cells' | 'fault'>;
-  return Array.isArray(value) ? { line, cells: value, fault: null } : { line, ...value };
 }

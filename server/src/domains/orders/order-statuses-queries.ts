@@ -1,8 +1,7 @@
 import { bucketOfId, type OrderId } from '../../core/ids.ts';
 import { formatInstant } from '../../core/time.ts';
-import { statement } from '../../storage/sql.ts';
+import { statement, transpose } from '../../storage/sql.ts';
 import type { StatusRow } from './order-status.ts';
-import { transpose } from './orders-queries.ts';
 
 const columns = `s.seq, s.status, s.occurred_at as "occurredAt", s.recorded_at as "recordedAt", s.reason, s.actor, s.event_key as "eventKey"`;
 

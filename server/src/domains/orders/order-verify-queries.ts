@@ -61,3 +61,23 @@ export function keysAfter(after: KeyPlace | null, limit: number): Statement<KeyP
     select k.bucket, k.customer_id as "customerId", k.kind, k.key, k.order_id as "orderId" from order_keys k ${behind}
      order by k.bucket, k.customer_id, k.kind, k.key limit ${limit}`);
 }
+
+interface Explained {
+  readonly 'QUERY PLAN': readonly [{ readonly Plan: { readonly 'Plan Rows': number } }];
+}
+
+type CountedTable = 'orders' | 'order_keys';
+
+/** Counts at most `cap` rows. */
+export const countUpTo = (table: CountedTable, cap: number): Statement<{ rows: number }> =>
+  dynamic(sql<{ rows: number }>`
+    select count(*)::float8 as rows from (select from ${sql.raw(table)} limit ${cap}) counted`);
+
+/** How many rows the planner expects: it looks at the files, so that tables never analysed are guessed well enough. */
+export const explainRows = (table: CountedTable): Statement<Explained> => ({
+  text: `explain (format json) select from ${table}`,
+  values: [],
+});
+
+export const plannedRows = ([explained]: readonly Explained[]): number =>
+  explained?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0;

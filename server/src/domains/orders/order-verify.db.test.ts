@@ -2,28 +2,35 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { OrderId } from '../../core/ids.ts';
 import { dayMs, type Instant } from '../../core/time.ts';
+import type { Jobs } from '../../jobs/jobs.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
+import { createTestJobs, noThrottle } from '../../testing/test-jobs.ts';
 import { given, openTestOrders, testNow } from '../../testing/test-orders.ts';
 import { createOrderLog } from './order-log-service.ts';
 import { type ImportedStatus, orderStatuses } from './order-status.ts';
-import { createOrderVerifier, type Difference } from './order-verify-service.ts';
+import { createOrderVerifyKind } from './order-verify-jobs.ts';
+import type { Difference } from './order-verify-service.ts';
 
 const { db, orders } = await openTestOrders();
-const verifier = createOrderVerifier(db);
 const log = createOrderLog(db);
 
 beforeEach(() => db.query(dynamic(sql`truncate orders, order_statuses, order_keys`)));
 
+/** An engine of its own, as if in another process, that compares so many orders at once. */
+const engine = (windowOrders: number, onDifference?: (difference: Difference) => void): Jobs => {
+  const kind = createOrderVerifyKind(onDifference === undefined ? {} : { onDifference });
+  const batchRows = { initial: windowOrders, min: windowOrders, max: windowOrders };
+  return createTestJobs(db, { kinds: [{ ...kind, batchRows }] });
+};
+const start = async (jobs: Jobs, repair: boolean) =>
+  (await jobs.start('orders.verify', { repair }, { actor: 'test', throttle: noThrottle })).run;
+const here = { signal: new AbortController().signal, whenStopped: 'pause' } as const;
+
 async function verify({ repair = false, windowOrders = 4 } = {}) {
   const found: Difference[] = [];
-  const counts = await verifier.verifyOrders({
-    repair,
-    windowOrders,
-    signal: new AbortController().signal,
-    onProgress() {},
-    onDifference: (difference) => found.push(difference),
-  });
-  return { ...counts, found };
+  const jobs = engine(windowOrders, (difference) => found.push(difference));
+  const { counts } = await jobs.runHere((await start(jobs, repair)).runId, here);
+  return { differences: counts['differences'], mended: counts['mended'], ...counts, found };
 }
 
 /** Orders on different days, with a history each. */

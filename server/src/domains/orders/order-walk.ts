@@ -21,6 +21,8 @@ export const idSpan = (placedFrom: Instant | null, placedTo: Instant | null): Id
   to: placedTo === null ? endOfIds : lowestIdAt(placedTo),
 });
 
+export const opposite = (direction: Direction): Direction => (direction === 'newest' ? 'oldest' : 'newest');
+
 /** What remains of a span behind the last id of the page before. */
 export function spanAfter(span: IdSpan, after: OrderId, direction: Direction): IdSpan {
   if (direction === 'newest') return { from: span.from, to: after < span.to ? after : span.to };
@@ -29,9 +31,14 @@ export function spanAfter(span: IdSpan, after: OrderId, direction: Direction): I
 }
 
 /** The id that follows directly. */
-function successorOf(id: OrderId): OrderId {
-  const next = (BigInt(`0x${id.replaceAll('-', '')}`) + 1n).toString(16).padStart(32, '0');
-  return `${next.slice(0, 8)}-${next.slice(8, 12)}-${next.slice(12, 16)}-${next.slice(16, 20)}-${next.slice(20)}` as OrderId;
+const successorOf = (id: OrderId): OrderId => shifted(id, 1n);
+
+/** The id directly in front of this one in a list: what lies behind it begins with this one. */
+export const inFrontOf = (id: OrderId, direction: Direction): OrderId => shifted(id, direction === 'newest' ? 1n : -1n);
+
+function shifted(id: OrderId, by: bigint): OrderId {
+  const hex = (BigInt(`0x${id.replaceAll('-', '')}`) + by).toString(16).padStart(32, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}` as OrderId;
 }
 
 /** The hint in order and without repetition; it almost always is already. */
@@ -39,6 +46,20 @@ const ascending = (months: readonly Month[]): readonly Month[] =>
   months.every((month, i) => i === 0 || month > (months[i - 1] ?? month))
     ? months
     : [...new Set(months)].sort((a, b) => a - b);
+
+// The list of months changes once a month; the bounds are asked for by every page.
+const knownBounds = new WeakMap<readonly Month[], readonly OrderId[]>();
+
+/** Where one month ends and the next begins. Before the first lies nothing: a window for it would cost a statement. */
+function boundsOf(months: readonly Month[]): readonly OrderId[] {
+  const known = knownBounds.get(months);
+  if (known !== undefined) return known;
+  const bounds = ascending(months)
+    .slice(1)
+    .map((month) => lowestIdAt(startOfMonth(month)));
+  knownBounds.set(months, bounds);
+  return bounds;
+}
 
 /**
  * Cuts a span into windows of months, nearest first, each twice as long as the one before: a page that the first months fill
@@ -51,11 +72,7 @@ export function* windowsOf(
   { months, direction, firstMonths }: { months: readonly Month[]; direction: Direction; firstMonths: number },
 ): Generator<IdSpan> {
   if (span.from >= span.to) return;
-  // The first month's start is no bound: nothing lies before it, and a window for nothing would cost a statement.
-  const bounds = ascending(months)
-    .slice(1)
-    .map((month) => lowestIdAt(startOfMonth(month)))
-    .filter((bound) => bound > span.from && bound < span.to);
+  const bounds = boundsOf(months).filter((bound) => bound > span.from && bound < span.to);
   if (direction === 'newest') bounds.reverse();
   let edge = direction === 'newest' ? span.to : span.from;
   let width = firstMonths;

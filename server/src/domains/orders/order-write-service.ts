@@ -2,10 +2,17 @@ import type { Currency } from '../../core/money.ts';
 import { type Clock, type Instant, type Month, monthOf, startOfMonth } from '../../core/time.ts';
 import type { CustomerLayouts } from '../../storage/customer-layouts.ts';
 import type { Database } from '../../storage/database.ts';
-import { StorageError } from '../../storage/faults.ts';
-import { ensureMonths, oldestMonth, readyMonths } from '../../storage/partitions.ts';
+import { writeHalving } from '../../storage/halving.ts';
+import { ensureMonths, ensureMonthsIn, oldestMonth, readyMonths } from '../../storage/partitions.ts';
+import type { Transaction } from '../../storage/transaction.ts';
 import type { NewOrder } from './order.ts';
-import { type Candidate, type WriteMethod, type WriteOutcome, writeBatch } from './order-batch-service.ts';
+import {
+  type Candidate,
+  type WriteMethod,
+  type WriteOutcome,
+  writeBatch,
+  writeBatchIn,
+} from './order-batch-service.ts';
 import { placeOrder } from './order-placement.ts';
 import { previewBatch } from './order-preview-service.ts';
 import { futureToleranceMs } from './order-status.ts';
@@ -32,6 +39,11 @@ export interface WriteOptions {
 export interface OrderWriter {
   /** Writes all orders in one transaction (see `badRows` for the exception); outcomes in the order of the input. */
   write(orders: readonly OrderToWrite[], options: WriteOptions): Promise<WriteOutcome[]>;
+  /**
+   * The same in a transaction of the caller's, by COPY; an order that the database refuses is refused alone. Older months are made:
+   * in a session of their own, or in the very transaction where everything is to be rolled back.
+   */
+  writeIn(tx: Transaction, orders: readonly OrderToWrite[], months: 'apart' | 'within'): Promise<WriteOutcome[]>;
   /** What `write` would answer, found out without writing; how many rows a history would add is not looked up. */
   preview(orders: readonly OrderToWrite[], options: Pick<WriteOptions, 'olderMonths'>): Promise<WriteOutcome[]>;
 }
@@ -42,6 +54,8 @@ export interface OrderWriterDeps {
   readonly clock: Clock;
   readonly defaultCurrency: Currency;
 }
+
+const rowRefused: WriteOutcome = { kind: 'refused', code: 'row_refused', orderId: null };
 
 export function createOrderWriter({ db, layouts, clock, defaultCurrency }: OrderWriterDeps): OrderWriter {
   const made = new Set<Month>();
@@ -62,10 +76,7 @@ export function createOrderWriter({ db, layouts, clock, defaultCurrency }: Order
   };
 
   const makeMonths = async (candidates: readonly Candidate[]): Promise<void> => {
-    const months = new Set(
-      candidates.filter((c) => c.refusal === null).map(({ placed }) => monthOf(placed.order.placedAt)),
-    );
-    const missing = [...months].filter((month) => !made.has(month));
+    const missing = monthsIn(candidates).filter((month) => !made.has(month));
     if (missing.length === 0) return;
     await ensureMonths(db, missing);
     for (const month of missing) made.add(month);
@@ -84,10 +95,25 @@ export function createOrderWriter({ db, layouts, clock, defaultCurrency }: Order
       const candidates = candidatesOf(orders, olderMonths);
       if (olderMonths === 'make') await makeMonths(candidates);
       if (candidates.length === 0) return [];
-      return badRows === 'throw' ? writeBatch(db, candidates, by) : writeHalving(db, candidates, by);
+      const write = (part: readonly Candidate[]) => writeBatch(db, part, by);
+      return badRows === 'throw' ? write(candidates) : writeHalving(candidates, write, () => rowRefused);
+    },
+    async writeIn(tx, orders, months) {
+      await layouts.whenWritable(orders.map(({ order }) => order.customerId));
+      const candidates = candidatesOf(orders, 'make');
+      if (candidates.length === 0) return [];
+      if (months === 'within') await ensureMonthsIn(tx, monthsIn(candidates));
+      else await makeMonths(candidates);
+      const write = (part: readonly Candidate[]) => tx.savepoint(() => writeBatchIn(tx, part, 'copy'));
+      return writeHalving(candidates, write, () => rowRefused);
     },
   };
 }
+
+/** Months of the orders that are to be stored. */
+const monthsIn = (candidates: readonly Candidate[]): Month[] => [
+  ...new Set(candidates.filter((c) => c.refusal === null).map(({ placed }) => monthOf(placed.order.placedAt))),
+];
 
 function refusalOf(
   order: NewOrder,
@@ -97,17 +123,4 @@ function refusalOf(
   const latest = now + futureToleranceMs;
   if (placedAt < oldest || placedAt > latest) return 'placed_at_out_of_range';
   return order.statuses?.some(({ occurredAt }) => occurredAt > latest) === true ? 'occurred_at_in_future' : null;
-}
-
-/** A batch whose data make it fail is halved until the row that the database refuses stands alone. */
-async function writeHalving(db: Database, candidates: readonly Candidate[], by: WriteMethod): Promise<WriteOutcome[]> {
-  try {
-    return await writeBatch(db, candidates, by);
-  } catch (error) {
-    if (!(error instanceof StorageError) || error.fault?.kind !== 'data') throw error;
-    if (candidates.length === 1) return [{ kind: 'refused', code: 'row_refused', orderId: null }];
-    const middle = candidates.length >> 1;
-    const left = await writeHalving(db, candidates.slice(0, middle), by);
-    return [...left, ...(await writeHalving(db, candidates.slice(middle), by))];
-  }
 }

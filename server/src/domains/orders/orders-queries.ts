@@ -1,50 +1,51 @@
 import type { Bucket } from '../../core/bucket.ts';
 import type { OrderId } from '../../core/ids.ts';
-import { bucketOfId } from '../../core/ids.ts';
+import { bucketOfId, timeOfId } from '../../core/ids.ts';
 import type { Currency } from '../../core/money.ts';
-import { formatInstant, type Instant } from '../../core/time.ts';
-import { dynamic, prepared, type Statement, sql, statement } from '../../storage/sql.ts';
+import { formatInstant } from '../../core/time.ts';
+import { parseTimestamptz } from '../../storage/pg-types.ts';
+import {
+  dynamic,
+  prepared,
+  type RowTexts,
+  type Statement,
+  sql,
+  statement,
+  transpose,
+  withRows,
+} from '../../storage/sql.ts';
 import type { Order } from './order.ts';
 import type { OrderStatus, StatusState } from './order-status.ts';
 
-/** A row of `orders` as statements return it. */
-export interface OrderRow {
-  readonly orderId: OrderId;
-  readonly customerId: string;
-  readonly orderNumber: string | null;
-  readonly placedAt: Instant;
-  readonly currency: Currency;
-  readonly totalMinor: bigint;
-  readonly itemsJson: string;
-  readonly status: OrderStatus;
-  readonly statusAt: Instant;
-  readonly reason: string | null;
-  readonly lastSeq: number;
+// placed_at is in the id.
+const columns = `o.order_id as "orderId", o.customer_id, o.order_number, o.currency, o.total_minor, o.items::text, o.status, o.status_at,
+  o.reason, o.last_seq`;
+
+/** An order of the texts of `columns`. */
+function orderOf(texts: RowTexts): Order {
+  const [orderId, customerId, orderNumber, currency, total, itemsJson, status, statusAt, reason, lastSeq] = texts;
+  return {
+    orderId: orderId as OrderId,
+    customerId: customerId as string,
+    orderNumber: orderNumber ?? null,
+    placedAt: timeOfId(orderId as OrderId),
+    currency: currency as Currency,
+    total: Number(total),
+    itemsJson: itemsJson as string,
+    status: status as OrderStatus,
+    statusAt: parseTimestamptz(statusAt as string),
+    reason: reason ?? null,
+    version: Number(lastSeq),
+  };
 }
 
-/** Field by field: a rest and a spread of every row cost more than the rest of a page. */
-export const toOrder = (row: OrderRow): Order => ({
-  orderId: row.orderId,
-  customerId: row.customerId,
-  orderNumber: row.orderNumber,
-  placedAt: row.placedAt,
-  currency: row.currency,
-  total: Number(row.totalMinor),
-  itemsJson: row.itemsJson,
-  status: row.status,
-  statusAt: row.statusAt,
-  reason: row.reason,
-  version: row.lastSeq,
-});
-
-const columns = `o.order_id as "orderId", o.customer_id as "customerId", o.order_number as "orderNumber", o.placed_at as "placedAt",
-  o.currency, o.total_minor as "totalMinor", o.items::text as "itemsJson", o.status, o.status_at as "statusAt", o.reason, o.last_seq as "lastSeq"`;
-
-export const orderById = statement<OrderRow, [OrderId]>(
+const selectOrder = statement<unknown, [OrderId]>(
   'order_by_id',
   `select ${columns} from orders o where o.order_id = $1 and o.bucket = $2`,
   (id) => [id, bucketOfId(id)],
 );
+
+export const orderById = (id: OrderId): Statement<Order> => withRows(selectOrder(id), orderOf);
 
 /** A row to be written: the order, its home and the state its history gives it. */
 export interface OrderInsert {
@@ -83,11 +84,6 @@ export function orderValues({ order, bucket, state }: OrderInsert): (string | nu
     state.lastSeq,
     state.reason,
   ];
-}
-
-/** Rows of values as columns of values: unnest takes an array a column. */
-export function transpose(rows: readonly (readonly unknown[])[], width: number): unknown[][] {
-  return Array.from({ length: width }, (_, column) => rows.map((row) => row[column]));
 }
 
 export interface LockedOrder extends StatusState {
@@ -179,12 +175,15 @@ function ordered(selection: OrderSelection, range: IdRange, what: { columns: str
 const limits = [11, 51, 101, 251, 501] as const;
 
 /** At least `rows` rows of the list where there are so many, at most 501; the caller cuts off what it did not ask for. */
-export function ordersPage(selection: OrderSelection, range: IdRange, rows: number): Statement<OrderRow> {
+export function ordersPage(selection: OrderSelection, range: IdRange, rows: number): Statement<Order> {
   const limit = limits.find((candidate) => candidate >= rows) ?? limits[limits.length - 1] ?? rows;
   const direction = range.direction === 'newest' ? sql`desc` : sql`asc`;
-  return prepared(
-    sql<OrderRow>`select * from (${ordered(selection, range, { columns, limit })}) page order by "orderId" ${direction} limit ${sql.lit(limit)}`,
-  );
+  const rowsInOrder = ordered(selection, range, { columns, limit });
+  const page =
+    selection.statuses.length <= 1
+      ? rowsInOrder
+      : sql`select * from (${rowsInOrder}) page order by "orderId" ${direction} limit ${sql.lit(limit)}`;
+  return withRows(prepared(page), orderOf);
 }
 
 /** The id of the row that stands `offset` rows into the list: where page N begins. */

@@ -5,11 +5,14 @@ import type { Clock, Month } from '../../core/time.ts';
 import type { CustomerLayouts } from '../../storage/customer-layouts.ts';
 import type { Database } from '../../storage/database.ts';
 import { StorageError } from '../../storage/faults.ts';
-import { createGroupCommit, type GroupCommitOptions } from '../../storage/group-commit.ts';
+import { createGroupCommit, type GroupCommitOptions, queueSettings } from '../../storage/group-commit.ts';
 import type { Order } from './order.ts';
 import type { WriteOutcome } from './order-batch-service.ts';
 import type { OrderErrorCode } from './order-errors.ts';
+import type { HistogramRow } from './order-histogram.ts';
+import { type HistogramRequest, readHistogram } from './order-histogram-service.ts';
 import { createOrderReads, type OrderReads, orderNotFound } from './order-read-service.ts';
+import { type ReportOutcome, recordReports, type StatusReport } from './order-status-report-service.ts';
 import { type ReportedStatus, recordStatuses, refusalError, type StatusOutcome } from './order-status-service.ts';
 import { createOrderWriter, type OrderToWrite, type OrderWriter } from './order-write-service.ts';
 
@@ -38,10 +41,14 @@ export interface RecordedStatus {
 }
 
 export interface Orders extends OrderReads {
+  /** Counts and totals by hour or day, status and currency. @throws DomainError `histogram_too_large` */
+  readHistogram(request: HistogramRequest): Promise<HistogramRow[]>;
   /** Through group commit. @throws DomainError `order_key_reused`, `placed_at_out_of_range`, `row_refused` */
   createOrder(order: OrderToWrite): Promise<CreatedOrder>;
   /** Through group commit. @throws DomainError `order_not_found` and the refusals of order-status.ts */
   recordStatus(event: ReportedStatus): Promise<RecordedStatus>;
+  /** Many statuses in one transaction, each judged by the rules of a single one: bulk requests and files. */
+  recordReports(reports: readonly StatusReport[]): Promise<ReportOutcome[]>;
   /** Many orders in one transaction: bulk requests and imports. */
   readonly writer: OrderWriter;
   /** Writes that wait for their transaction, by queue. */
@@ -49,11 +56,6 @@ export interface Orders extends OrderReads {
   /** Takes no more single writes and waits for those it took. */
   drain(): Promise<void>;
 }
-
-const maxRows = 500;
-const maxWaitMs = 5;
-const maxQueued = 10_000;
-const concurrency = 2;
 
 export function createOrders(deps: OrdersDeps): Orders {
   const { db, clock, onCommit } = deps;
@@ -63,10 +65,7 @@ export function createOrders(deps: OrdersDeps): Orders {
     createGroupCommit<In, Out>({
       name,
       commit,
-      maxRows: deps.groupCommit ? maxRows : 1,
-      maxWaitMs: deps.groupCommit ? maxWaitMs : 0,
-      concurrency: deps.groupCommit ? concurrency : Number.POSITIVE_INFINITY,
-      maxQueued,
+      ...queueSettings(deps.groupCommit),
       ...(onCommit === undefined ? {} : { onCommit: (rows: number, ms: number) => onCommit(name, rows, ms) }),
     });
   const orderQueue = queue<OrderToWrite, WriteOutcome>('orders', (rows) =>
@@ -77,6 +76,7 @@ export function createOrders(deps: OrdersDeps): Orders {
 
   return {
     ...reads,
+    readHistogram: (request) => readHistogram(deps, request),
     writer,
     async createOrder(order) {
       const outcome = await orderQueue.write(order).catch(refuseBadRow);
@@ -90,6 +90,7 @@ export function createOrders(deps: OrdersDeps): Orders {
       if (outcome.kind === 'refused') throw refusalError(outcome.code, outcome.state);
       return { outcome: outcome.kind, order: await reads.getOrder(event.orderId) };
     },
+    recordReports: (reports) => recordReports(deps, reports),
     queued: () => ({ orders: orderQueue.queued(), statuses: statusQueue.queued() }),
     async drain() {
       await Promise.all([orderQueue.drain(), statusQueue.drain()]);

@@ -1,59 +1,29 @@
-import { Readable } from 'node:stream';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { WriteOutcome } from '../../domains/orders/order-batch-service.ts';
 import { orderWithHistory } from '../../domains/orders/order-submission.ts';
-import { type BulkPart, partOfArray, partsOfLines, type RowContext } from '../bulk-parts.ts';
-import { type BulkSummary, type Report, reports, runBulk } from '../bulk-run.ts';
-import { drain } from '../error-answers.ts';
-import { failureOf, httpError, problemOf } from '../failure.ts';
+import type { OrderToWrite, OrderWriter } from '../../domains/orders/order-write-service.ts';
+import { refusalMessages } from '../../domains/orders/orders-service.ts';
+import type { Caller } from '../authenticate.ts';
+import { type ReadRow, rejectedRow, rejectionOf } from '../bulk-parts.ts';
+import { answerBulk, bulkProblems, bulkQuery, outcomeLine, takeStreams } from '../bulk-route.ts';
+import type { BulkKind, BulkSummary } from '../bulk-run.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
-import { createOutcomeSpool } from '../outcome-spool.ts';
-import { choice } from '../query-parameters.ts';
-import { chunksOf, decodedBody, idempotencyKeyOf, readJsonArray } from '../request-input.ts';
-import { pathOf } from '../requests.ts';
-
-const bulkQuery = z.strictObject({
-  report: choice(reports, 'Which outcomes are told: only rejected rows, all, or none.'),
-});
+import { idempotencyKeyOf } from '../request-input.ts';
 
 const row = orderWithHistory.meta({
   id: 'BulkRow',
   description: 'An order; with `statuses` (its history) the key needs the scope orders:import.',
 });
 
-const outcomeLine = z
-  .union([
-    z.object({
-      line: z.int(),
-      outcome: z.enum(['created', 'replayed', 'rejected']),
-      order_id: z.string().optional(),
-      code: z.string().optional(),
-      detail: z.string().optional(),
-      errors: z.array(z.object({ pointer: z.string(), code: z.string(), detail: z.string() })).optional(),
-    }),
-    z.object({
-      summary: z.object({
-        rows: z.int(),
-        created: z.int(),
-        replayed: z.int(),
-        rejected: z.int(),
-        statuses_added: z.int(),
-      }),
-    }),
-    z.object({ error: z.object({ type: z.string(), code: z.string(), status: z.int(), detail: z.string() }) }),
-  ])
-  .meta({
-    id: 'BulkOutcome',
-    description: 'A line of the answer. The last one is the summary, or the error that ended the request.',
-  });
+const answerLine = outcomeLine('BulkOutcome', {
+  outcomes: ['created', 'replayed', 'rejected'],
+  fields: { order_id: z.string().optional() },
+  sums: { rows: z.int(), created: z.int(), replayed: z.int(), rejected: z.int(), statuses_added: z.int() },
+});
 
 /** Many orders in one request. */
 export async function addOrderBulkRoute(routes: Routes, deps: HttpDeps): Promise<void> {
-  routes.removeAllContentTypeParsers();
-  for (const type of ['application/x-ndjson', 'application/ndjson', 'application/jsonl', 'application/json']) {
-    // The body stays a stream: the handler reads it at the pace of the database.
-    routes.addContentTypeParser(type, (_request, _payload, done) => done(null));
-  }
+  takeStreams(routes);
   routes.post(
     '/orders/bulk',
     {
@@ -67,102 +37,66 @@ export async function addOrderBulkRoute(routes: Routes, deps: HttpDeps): Promise
       config: {
         scope: 'orders:write',
         streams: true,
-        problems: [
-          'malformed_json',
-          'malformed_gzip',
-          'too_many_rows',
-          'body_too_large',
-          'unsupported_media_type',
-          'spool_full',
-        ],
+        problems: bulkProblems,
         streamedBody: { 'application/x-ndjson': row, 'application/json': z.array(row) },
-        streamedAnswer: { 'application/x-ndjson': outcomeLine },
+        streamedAnswer: { 'application/x-ndjson': answerLine },
       },
     },
-    (request, reply) => answerBulk(deps, { request, reply, report: request.query.report ?? 'rejected' }),
+    (request, reply) =>
+      answerBulk(deps, {
+        request,
+        reply,
+        report: request.query.report ?? 'rejected',
+        name: 'orders',
+        read: readRow(request.caller, idempotencyKeyOf(request.headers)),
+        kind: orderKind(deps.app.orders.writer),
+      }),
   );
 }
 
-interface Exchange {
-  readonly request: FastifyRequest;
-  readonly reply: FastifyReply;
-  readonly report: Report;
-}
-
-async function answerBulk(
-  { app, metrics, isDraining }: HttpDeps,
-  { request, reply, report }: Exchange,
-): Promise<FastifyReply> {
-  const context = { caller: request.caller, requestKey: idempotencyKeyOf(request.headers) };
-  const stopping = new AbortController();
-  const parts = await partsOf(request, {
-    context,
-    signal: stopping.signal,
-    arrayLimitBytes: app.config.http.bodyLimitBytes,
-  });
-  const spool = createOutcomeSpool({ limitBytes: app.config.http.spoolLimitBytes });
-  const confirm = async (): Promise<void> => {
-    if (reply.raw.destroyed) throw httpError('malformed_request', 'The client is gone.');
-    if (isDraining()) throw httpError('shutting_down', 'The server is being stopped. Send the whole request again.');
-    await request.caller.confirm();
+/** @param requestKey the Idempotency-Key of the request: rows without a number get `<key>/<line>` */
+const readRow =
+  (caller: Caller, requestKey: string | null): ReadRow<OrderToWrite> =>
+  (document, line) => {
+    const parsed = orderWithHistory.safeParse(document);
+    if (!parsed.success) return rejectedRow(line, rejectionOf(parsed.error));
+    const order = parsed.data;
+    if (order.statuses !== null && !caller.mayImport) {
+      const detail = 'A row with `statuses` needs the scope orders:import.';
+      return rejectedRow(line, { code: 'forbidden', detail });
+    }
+    const item: OrderToWrite = {
+      order,
+      requestKey: requestKey === null ? null : `${requestKey}/${line}`,
+      actor: order.statuses === null ? caller.actor : caller.importActor,
+    };
+    return { line, item, rejection: null };
   };
 
-  let answering = false;
-  let counted = { created: 0, replayed: 0, rejected: 0 };
-  await new Promise<void>((resolve, reject) => {
-    const onPart = (summary: Readonly<BulkSummary>): void => {
-      for (const outcome of ['created', 'replayed', 'rejected'] as const)
-        metrics.addBulkRows(outcome, summary[outcome] - counted[outcome]);
-      counted = { ...summary };
-      answering = true;
-      resolve();
-    };
-    runBulk({ parts, writer: app.orders.writer, report, spool, confirm, onPart, stop: () => stopping.abort() }).then(
-      (summary) => {
-        spool.end(`${JSON.stringify({ summary })}\n`);
-        resolve();
-      },
-      (error: unknown) => {
-        // Before the first part is stored the status can still tell of the failure; afterwards a last line does.
-        if (answering) spool.end(errorLine(error, request), endOf(request, reply));
-        else reject(error);
-        const { code } = failureOf(error);
-        if (answering)
-          app.logger.warn({ err: error, request_id: request.id, code, rows: counted }, 'a bulk request ended early');
-      },
-    );
-  });
-  // Without this a client that leaves while nothing is to be told would keep its spool.
-  reply.raw.once('close', () => spool.end(''));
-  return reply
-    .type('application/x-ndjson')
-    .send(Readable.from(spool.read(), { objectMode: false, highWaterMark: 64 * 1024 }));
+interface OrderSummary extends BulkSummary {
+  created: number;
+  replayed: number;
+  statuses_added: number;
 }
 
-interface Reading {
-  readonly context: RowContext;
-  readonly signal: AbortSignal;
-  readonly arrayLimitBytes: number;
-}
-
-async function partsOf(
-  request: FastifyRequest,
-  { context, signal, arrayLimitBytes }: Reading,
-): Promise<AsyncIterable<BulkPart>> {
-  const chunks = chunksOf(decodedBody(request.raw), signal);
-  const isArray = /^application\/json\b/i.test(request.headers['content-type'] ?? '');
-  if (!isArray) return partsOfLines(chunks, context);
-  const documents = await readJsonArray(chunks, arrayLimitBytes);
-  return Readable.from(documents.length === 0 ? [] : [partOfArray(documents, context)]);
-}
-
-const errorLine = (error: unknown, { id, raw }: FastifyRequest): string =>
-  `${JSON.stringify({ error: problemOf(failureOf(error), { id, path: pathOf(raw.url) }) })}\n`;
-
-/** Reads on for a moment, so that the last line arrives; whoever still sends then is cut off. */
-async function endOf({ raw }: FastifyRequest, reply: FastifyReply): Promise<void> {
-  reply.raw.once('finish', () => {
-    if (!raw.complete) raw.socket.destroySoon();
-  });
-  await drain(raw);
-}
+const orderKind = (writer: OrderWriter): BulkKind<OrderToWrite, WriteOutcome, OrderSummary> => ({
+  summary: () => ({ rows: 0, created: 0, replayed: 0, rejected: 0, statuses_added: 0 }),
+  outcomes: ['created', 'replayed'],
+  parts: 'overlapping',
+  write: (orders) => writer.write(orders, { by: 'copy', olderMonths: 'refuse' }),
+  tell(outcome, summary) {
+    if (outcome.kind === 'refused') {
+      const detail =
+        outcome.code in refusalMessages
+          ? refusalMessages[outcome.code as keyof typeof refusalMessages]
+          : 'The order was refused.';
+      // The order that has this row's key already.
+      const stored = outcome.orderId === null ? {} : { order_id: outcome.orderId };
+      return { ...stored, code: outcome.code, detail };
+    }
+    summary[outcome.kind]++;
+    if (outcome.kind === 'replayed') summary.statuses_added += outcome.statusesAdded;
+    const orderId = outcome.kind === 'created' ? outcome.order.orderId : outcome.orderId;
+    return `"outcome":"${outcome.kind}","order_id":"${orderId}"`;
+  },
+});

@@ -20,23 +20,25 @@ interface Listed {
 /** Lists and counts. */
 export function addOrderListRoutes(routes: Routes, deps: HttpDeps): void {
   const { orders } = deps.app;
-  const page = answerSchema(orderPageSchema, 'A page, and where the next one is (also in the header Link).');
+  const page = answerSchema(
+    orderPageSchema,
+    'A page, and where the next and the previous one are (also in the header Link).',
+  );
   const config = { scope: 'orders:read' as const, problems: listProblems };
   const description =
-    'A cursor walk skips and repeats nothing that was committed before it began. The order is that of placed_at.';
+    'A cursor walk skips and repeats nothing that was committed before it began, forwards by `next` and backwards by `prev`. The order is that of placed_at.';
 
   const list = async (query: ListQuery, listed: Listed) => {
     const found = await pageOf(deps, query);
-    const cursor = found.next === null ? null : encodeCursor(found.next, query);
-    const next = cursor === null ? null : nextUrl(query, cursor, listed);
-    return { next, json: orderPageJson({ items: found.items, nextCursor: cursor, next }) };
+    const nextCursor = found.next === null ? null : encodeCursor({ after: found.next }, query);
+    const prevCursor = found.prev === null ? null : encodeCursor({ before: found.prev }, query);
+    const next = nextUrl(query, nextCursor, listed);
+    const prev = prevUrl(query, prevCursor, listed);
+    return { next, prev, json: orderPageJson({ items: found.items, nextCursor, next, prevCursor, prev }) };
   };
   // Beside the typed answers: text that is JSON already.
-  const send = (reply: unknown, { next, json }: { next: string | null; json: string }) =>
-    (reply as FastifyReply)
-      .type(jsonMediaType)
-      .headers(next === null ? {} : { link: `<${next}>; rel="next"` })
-      .send(json);
+  const send = (reply: unknown, { next, prev, json }: { next: string | null; prev: string | null; json: string }) =>
+    (reply as FastifyReply).type(jsonMediaType).headers(linkHeader({ next, prev })).send(json);
 
   routes.get(
     '/orders',
@@ -89,7 +91,11 @@ export function addOrderListRoutes(routes: Routes, deps: HttpDeps): void {
 async function pageOf({ app: { orders } }: HttpDeps, query: ListQuery): Promise<OrderPage> {
   const { page, limit } = query;
   if (page === null) {
-    return orders.listOrders({ ...query, after: query.cursor === null ? null : decodeCursor(query.cursor, query) });
+    return orders.listOrders({
+      ...query,
+      after: null,
+      ...(query.cursor === null ? {} : decodeCursor(query.cursor, query)),
+    });
   }
   const offset = (page - 1) * limit;
   if (offset >= deepestRow) {
@@ -102,8 +108,21 @@ async function pageOf({ app: { orders } }: HttpDeps, query: ListQuery): Promise<
 }
 
 /** Pages lead to pages up to row 10,000 and to a cursor there; cursors lead to cursors. */
-function nextUrl(query: ListQuery, cursor: string, { path, fixed }: Listed): string {
+function nextUrl(query: ListQuery, cursor: string | null, listed: Listed): string | null {
+  if (cursor === null) return null;
   const { page, limit } = query;
-  const place = page !== null && page * limit < deepestRow ? { page: String(page + 1) } : { cursor };
-  return `${path}?${toSearch(query, place, fixed)}`;
+  return urlOf(query, page !== null && page * limit < deepestRow ? { page: String(page + 1) } : { cursor }, listed);
+}
+
+function prevUrl(query: ListQuery, cursor: string | null, listed: Listed): string | null {
+  if (query.page !== null) return query.page === 1 ? null : urlOf(query, { page: String(query.page - 1) }, listed);
+  return cursor === null ? null : urlOf(query, { cursor }, listed);
+}
+
+const urlOf = (query: ListQuery, place: Readonly<Record<string, string>>, { path, fixed }: Listed): string =>
+  `${path}?${toSearch(query, place, fixed)}`;
+
+function linkHeader(links: Readonly<Record<'next' | 'prev', string | null>>): { link?: string } {
+  const known = Object.entries(links).flatMap(([rel, url]) => (url === null ? [] : [`<${url}>; rel="${rel}"`]));
+  return known.length === 0 ? {} : { link: known.join(', ') };
 }

@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { type OrderId, parseOrderId } from '../../core/ids.ts';
+import { statusSubmission } from '../../domains/orders/order-status-submission.ts';
 import { orderSubmission } from '../../domains/orders/order-submission.ts';
 import { etagOf, expectedVersion, isKnownVersion } from '../etag.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
@@ -14,8 +15,7 @@ import {
   toHistoryRow,
   toOrderDocument,
 } from '../order-representation.ts';
-import { idempotencyKeyOf } from '../request-input.ts';
-import { statusSubmission } from '../status-submission.ts';
+import { idempotencyHeader, idempotencyKeyOf } from '../request-input.ts';
 import { answerSchema } from '../validation.ts';
 
 const orderIdParams = z.strictObject({
@@ -46,13 +46,6 @@ const submissionBody = orderSubmission.meta({ id: 'NewOrder', 'x-examples': [sub
 const statusBody = statusSubmission.meta({
   id: 'NewStatus',
   'x-examples': [{ status: 'cancelled', reason: 'customer_return' }],
-});
-
-const idempotencyHeader = z.looseObject({
-  'idempotency-key': z.string().optional().meta({
-    description:
-      '1 to 255 visible ASCII characters: sent again with the same key and body, the request changes nothing.',
-  }),
 });
 
 /** Creating and reading single orders and their histories. */

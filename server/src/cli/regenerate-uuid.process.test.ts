@@ -1,0 +1,129 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import type { Database } from '../storage/database.ts';
+import { acquireEmbedded } from '../storage/embedded/embedded-postgres.ts';
+import { dynamic, sql } from '../storage/sql.ts';
+import { withAdmin } from '../testing/admin.ts';
+import { foreignTables, judgeForeign, startForeignTraffic } from '../testing/foreign-traffic.ts';
+import { runMilliard, spawnMilliard } from '../testing/milliard-process.ts';
+import { outcomeOf, untilBatchIsOpen } from '../testing/open-batches.ts';
+import { createTestClient } from '../testing/open-database.ts';
+
+const full = process.env['MILLIARD_TEST_FAULTS'] === 'full';
+const rows = full ? 200_000 : 20_000;
+const kills = full ? 50 : 6;
+const databaseStops = full ? 5 : 1;
+/** Slow enough that the run outlives all the faults. */
+const rowsPerSecond = full ? 2_500 : 3_000;
+
+interface Progress {
+  readonly batches: number;
+  readonly doneRows: number;
+  readonly counted: number;
+  readonly replaced: number;
+}
+
+/** In one snapshot: what the run says it has done, and what the log of the table says; before the first claim all is 0. */
+async function progressOf(db: Database): Promise<Progress> {
+  const [found] = await db.query(
+    dynamic<{ found: boolean }>(sql`select to_regclass('milliard_jobs.job_ranges') is not null as found`),
+  );
+  if (found?.found !== true) return { batches: 0, doneRows: 0, counted: 0, replaced: 0 };
+  const [row] = await db.query(
+    dynamic<Progress>(sql`
+      select coalesce(sum(batches), 0)::int as batches, coalesce(sum(done_rows), 0)::int as "doneRows",
+             coalesce(sum((counts ->> 'replaced')::int), 0)::int as counted,
+             (select count(*)::int from token_log where by_whom like 'milliard jobs%') as replaced
+        from milliard_jobs.job_ranges`),
+  );
+  if (row === undefined) throw new Error('no progress');
+  return row;
+}
+
+test('a regeneration is killed again and again beside an application that writes, and PostgreSQL stopped under both: no old value is left, no row touched twice', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'milliard-regenerate-'));
+  const embedded = await acquireEmbedded({ dataDir, purpose: 'regeneration test' });
+  await withAdmin(embedded.url, (admin) => admin.query('create database shop'));
+  const url = embedded.url.replace(/(:\/\/[^/]*\/)[^?]*/, '$1shop');
+  const db = createTestClient(url, { poolSize: 6, statementTimeoutMs: 0, applicationName: 'the application' });
+  const command = ['jobs', 'start', 'regenerate-uuid', '--table', 'public.tickets', '--column', 'token', '--yes'];
+  const regenerate = (rate: number) =>
+    spawnMilliard({ args: [...command, '--database-url', url, '--rate', String(rate)] });
+  // Kills that hit a batch: its UPDATE went on just before, and PostgreSQL says that it was rolled back.
+  const counts = { kills: 0, in_a_batch: 0, database_stops: 0 };
+  let child = null as ReturnType<typeof spawnMilliard> | null;
+  try {
+    await db.session((session) => session.script(foreignTables(rows)));
+    child = regenerate(rowsPerSecond);
+    // What the application writes before the values are copied is visible at the start, and rightly replaced.
+    while ((await progressOf(db)).batches === 0 && child.isRunning()) await delay(2);
+    const traffic = startForeignTraffic(db, rows);
+    const faults = [...Array(kills).fill('process'), ...Array(databaseStops).fill('database')].sort(
+      () => Math.random() - 0.5,
+    );
+    for (const fault of faults) {
+      const before = await progressOf(db);
+      child ??= regenerate(rowsPerSecond);
+      const running = child;
+      // At least one batch more than before: the work goes on between the faults.
+      while ((await progressOf(db)).batches <= before.batches && running.isRunning()) await delay(2);
+      const open = await untilBatchIsOpen(db, () => !running.isRunning(), 'gen_random_uuid()');
+      if (!running.isRunning()) throw new Error(`the run ended by itself:\n${running.output()}`);
+      if (fault === 'process') {
+        process.kill(running.pid, 'SIGKILL');
+        await running.ended;
+        child = null;
+        counts.kills++;
+      } else {
+        const pidFile = await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8');
+        // As `pg_ctl stop -m immediate`: no checkpoint, recovery from the WAL at the next start.
+        process.kill(Number(pidFile.split('\n')[0]), 'SIGQUIT');
+        await embedded.ensureRunning();
+        counts.database_stops++;
+      }
+      // After an immediate stop the number of a transaction that left no trace is given to another one: nothing to be asked.
+      const outcomes = fault === 'process' ? await Promise.all(open.map((xid) => outcomeOf(db, xid))) : [];
+      if (outcomes.includes('aborted')) counts.in_a_batch++;
+      // What is stored and what the cursor says are one.
+      const now = await progressOf(db);
+      expect(now.counted).toBe(now.replaced);
+    }
+    expect((await progressOf(db)).doneRows).toBeLessThan(rows * 0.99);
+
+    if (child !== null) {
+      process.kill(child.pid, 'SIGTERM');
+      expect(await child.ended).toBe(4);
+    }
+    // The same command goes on; now without the brake, the application still at work.
+    const last = regenerate(1_000_000);
+    child = last;
+    expect({ code: await last.ended, output: last.output() }).toMatchObject({ code: 0 });
+    expect(last.output()).toMatch(/proof: 0 of [\d,]+ values visible at .* are left/);
+    await traffic.stop();
+
+    const verdict = await judgeForeign(db);
+    const { batches, doneRows, counted } = await progressOf(db);
+    console.log(
+      `regeneration of ${rows} rows: ${JSON.stringify({ ...counts, batches, done_rows: doneRows, replaced: counted, application: { committed: traffic.committed(), cut_off: traffic.cut() }, ...verdict })}`,
+    );
+    expect(verdict).toEqual(Object.fromEntries(Object.keys(verdict).map((name) => [name, 0])));
+    expect(traffic.committed()).toBeGreaterThan(kills * 10);
+    expect(counts.in_a_batch).toBeGreaterThanOrEqual(kills * (full ? 0.8 : 0.5));
+    const left = await db.query(
+      dynamic<{ name: string }>(sql`select relname as name from pg_class
+        where relnamespace = 'milliard_jobs'::regnamespace and relkind = 'r' and relname ~ '^(before|again)_'`),
+    );
+    expect(left).toEqual([]);
+    const again = await runMilliard({ args: [...command, '--database-url', url, '--recheck'] });
+    expect(again.code).toBe(1);
+    expect(again.stderr).toContain('--recheck --anew');
+  } finally {
+    if (child?.isRunning() === true) process.kill(child.pid, 'SIGKILL');
+    await db.close();
+    await embedded.release();
+    await rm(dataDir, { recursive: true, force: true });
+  }
+});
