@@ -27,8 +27,12 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
     duration: seconds,
     requests: requestsOf(options),
   });
-  const bad = result.non2xx + result.errors + result.timeouts;
-  if (bad > 0) throw new Error(`${bad} of ${result.requests.total} requests to ${url} failed`);
+  const { non2xx, errors, timeouts, requests } = result;
+  if (non2xx + errors + timeouts > 0) {
+    throw new Error(
+      `${url}: ${requests.total} answers, ${non2xx} of them refusals, ${errors} broken connections, ${timeouts} time-outs`,
+    );
+  }
   return { perSecond: result.requests.total / result.duration, p50Ms: result.latency.p50, p99Ms: result.latency.p99 };
 }
 

@@ -25,13 +25,16 @@ async function* chunks(): AsyncGenerator<readonly Ticket[]> {
   }
   const reader = new pg.Client(url);
   await reader.connect();
-  await reader.query(`begin; declare tickets no scroll cursor for select * from ${table}`);
-  for (;;) {
-    const { rows } = await reader.query<Ticket>(`fetch ${chunkRows} from tickets`);
-    if (rows.length === 0) break;
-    yield rows;
+  try {
+    await reader.query(`begin; declare tickets no scroll cursor for select * from ${table}`);
+    for (;;) {
+      const { rows } = await reader.query<Ticket>(`fetch ${chunkRows} from tickets`);
+      if (rows.length === 0) break;
+      yield rows;
+    }
+  } finally {
+    await reader.end();
   }
-  await reader.end();
 }
 
 async function update(tickets: readonly Ticket[]): Promise<void> {

@@ -124,7 +124,8 @@ async function generateFigures(dataDir: string, scale: OrdersScale): Promise<Fig
 async function readsOfFew(dataDir: string, count: number, scale: OrdersScale): Promise<ReadRates> {
   await runCommand(['orders', 'generate', '--count', String(count), '--seed', '1', '--data-dir', dataDir, '--json']);
   await using server = await startServer(dataDir);
-  return measureReads(server.url, await findPaths(server.url, 40), scale.loadSeconds);
+  // Awaited here: the server is stopped when this function ends.
+  return await measureReads(server.url, await findPaths(server.url, 40), scale.loadSeconds);
 }
 
 async function servedFigures(dataDir: string, scale: OrdersScale, few: ReadRates | null): Promise<Figures> {
