@@ -42,7 +42,10 @@ export async function serveUntilStopped(options: ServingOptions): Promise<void> 
     try {
       const { url } = await listen(server, config);
       const runs = serveRuns(app, run.signal);
-      await options.onListening(url, app);
+      await options.onListening(url, app).catch((error: unknown) => {
+        // Whoever greets reads the database. One that is lost in this moment must not end a server that listens already.
+        run.output.warn(`Milliard serves ${url}, but: ${describeError(error)}. Requests get 503 until that is over.`);
+      });
       await untilAborted(run.signal);
       run.output.note('stopping: finishing what is under way');
       await runs;
@@ -54,6 +57,9 @@ export async function serveUntilStopped(options: ServingOptions): Promise<void> 
     await app.close();
   }
 }
+
+const describeError = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
 
 /** Works at queued runs until the signal, then hands them back: at most two at once, so that requests come first. */
 const serveRuns = (app: App, signal: AbortSignal): Promise<void> =>
