@@ -80,6 +80,12 @@ const packages = [
     from: { path: '^server/src/', pathNot: '^server/src/(storage|testing)/' },
     to: { path: npm('pg|pg-[^/]+|node-pg-migrate') },
   },
+  {
+    name: 'redis-only-in-storage',
+    severity: 'error',
+    from: { path: '^server/src/', pathNot: '^server/src/(storage|testing)/' },
+    to: { path: npm('ioredis|lru-cache') },
+  },
 ];
 
 const general = [

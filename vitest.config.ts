@@ -1,5 +1,7 @@
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import { findNginx } from './server/src/testing/nginx.ts';
 import { findPostgres15 } from './server/src/testing/postgres-15.ts';
+import { findRedisServer } from './server/src/testing/redis-server.ts';
 import { createSummaryReporter, type NotRun } from './server/src/testing/summary-reporter.ts';
 
 const everyCase = process.env['MILLIARD_TEST_FAULTS'] === 'full';
@@ -32,9 +34,32 @@ if (findPostgres15() !== null) {
   });
 }
 
+// Tests of processes that need more than Node: their files are left out where that is missing.
+const leftOut: string[] = [];
+function leaveOut(files: string, tests: string, needed: Readonly<Record<string, unknown>>): void {
+  const lacking = Object.keys(needed).filter((name) => needed[name] === null);
+  if (lacking.length === 0) return;
+  leftOut.push(files);
+  missing.push({ tests, lack: `missing: ${lacking.join('; ')}` });
+}
+const nginx = { 'nginx (apt install nginx, or name it in MILLIARD_TEST_NGINX)': findNginx() };
+leaveOut('**/nginx.process.test.ts', 'what the shipped nginx.conf does when servers fail', nginx);
+leaveOut('**/topology.process.test.ts', 'servers restarted behind nginx under load', {
+  ...nginx,
+  'PostgreSQL 15 (apt install postgresql-15, or name its bin folder in MILLIARD_TEST_PG15_BIN)': findPostgres15(),
+  'redis-server (apt install redis-server, or name it in MILLIARD_TEST_REDIS_SERVER)': findRedisServer(),
+});
+
+const redis = {
+  'redis-server (apt install redis-server, or name it in MILLIARD_TEST_REDIS_SERVER)': findRedisServer(),
+};
+leaveOut('**/redis-layer.process.test.ts', 'what the cache does with a real Redis', redis);
+leaveOut('**/cache-redis.process.test.ts', 'two servers and a Redis that is killed and restarted', redis);
+
 // Real processes are killed and restarted here: alone, after all others, each given the time a busy machine may take.
 const processes = project('process', {
   include: ['server/**/*.process.test.ts'],
+  exclude: ['**/node_modules/**', '**/dist/**', ...leftOut],
   fileParallelism: false,
   sequence: { groupOrder: 1 },
   testTimeout: everyCase ? 3_600_000 : 180_000,

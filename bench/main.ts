@@ -3,6 +3,9 @@ import { jobsBench } from './jobs/jobs-bench.ts';
 import { ordersBench } from './orders/orders-bench.ts';
 import { type Figures, tableOf } from './report.ts';
 import type { Scale } from './scale.ts';
+import { shipmentsBench } from './shipments/shipments-bench.ts';
+import { compareAnswers } from './usage/compare.ts';
+import { usageBench } from './usage/usage-bench.ts';
 
 type Bench = (scale: Scale, log: (line: string) => void) => Promise<Figures>;
 
@@ -10,12 +13,16 @@ const benches: Readonly<Record<string, Bench>> = {
   orders: ordersBench,
   jobs: jobsBench,
   'jobs --compare': compareRegeneration,
+  shipments: shipmentsBench,
+  usage: usageBench,
+  'usage --compare': compareAnswers,
 };
 
-const usage = `usage: npm run bench -- orders|jobs [--scale small|full] [--json]
-       npm run bench -- jobs --compare [--scale small|full] [--json]
-  small (default): 100,000 orders or 200,000 tickets, a minute or two;  full: 5 million orders or 1 million tickets, much longer
-  --compare: ways of regenerating a column, with their memory over time, drawn into docs/figures`;
+const usage = `usage: npm run bench -- orders|jobs|shipments|usage [--scale small|full] [--json]
+       npm run bench -- jobs|usage --compare [--scale small|full] [--json]
+  small (default): 100,000 orders or shipments or subscriptions, 200,000 tickets, a minute or two;  full: 5 million orders, 1 million shipments, tickets or subscriptions, much longer
+  jobs --compare: ways of regenerating a column, with their memory over time, drawn into docs/figures
+  usage --compare: signals, triggers and views beside the ledger`;
 
 async function main(args: readonly string[]): Promise<number> {
   const json = args.includes('--json');

@@ -10,6 +10,15 @@ export interface LoadOptions {
   readonly repeatable?: { readonly path: string; readonly bodies: readonly string[] };
   /** A body for each POST, never the same one twice. */
   readonly post?: { readonly path: string; readonly body: () => string };
+  /** GETs drawn beforehand, cut into a stretch for each connection: a long draw that every connection repeated whole would cost the sender more than the server. */
+  readonly drawn?: readonly DrawnRequest[];
+  /** The one status that counts as an answer; left out = any of success. */
+  readonly status?: 304;
+}
+
+export interface DrawnRequest {
+  readonly path: string;
+  readonly headers?: Record<string, string>;
 }
 
 export interface LoadResult {
@@ -20,21 +29,31 @@ export interface LoadResult {
 
 /** Sends requests as fast as they are answered. @throws Error when any answer is no success: a rate of errors is no rate */
 export async function load(options: LoadOptions): Promise<LoadResult> {
-  const { url, connections, seconds } = options;
+  const { url, connections, seconds, drawn, status } = options;
+  let connection = 0;
   const result = await autocannon({
     url,
     connections,
     duration: seconds,
-    requests: requestsOf(options),
+    ...(drawn === undefined
+      ? { requests: requestsOf(options) }
+      : { setupClient: (client) => client.setRequests(stretch(drawn, connection++, connections)) }),
   });
   const { non2xx, errors, timeouts, requests } = result;
-  if (non2xx + errors + timeouts > 0) {
+  const refusals = status === 304 ? requests.total - result['3xx'] : non2xx;
+  if (refusals + errors + timeouts > 0) {
     throw new Error(
-      `${url}: ${requests.total} answers, ${non2xx} of them refusals, ${errors} broken connections, ${timeouts} time-outs`,
+      `${url}: ${requests.total} answers, ${refusals} of them not what was asked for, ${errors} broken connections, ${timeouts} time-outs`,
     );
   }
   return { perSecond: result.requests.total / result.duration, p50Ms: result.latency.p50, p99Ms: result.latency.p99 };
 }
+
+/** The requests of one connection of so many: equal stretches, in the order of the draw. */
+const stretch = (drawn: readonly DrawnRequest[], at: number, of: number): autocannon.Request[] => {
+  const length = Math.floor(drawn.length / of);
+  return drawn.slice(at * length, (at + 1) * length).map((request) => ({ method: 'GET', ...request }));
+};
 
 const json = { 'content-type': 'application/json' };
 

@@ -1,21 +1,26 @@
-import { Agent, request } from 'node:http';
+import { Agent, request as httpRequest } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface PacedOptions {
   readonly url: string;
-  readonly path: string;
-  /** Bodies of POSTs, sent one after another. */
-  readonly bodies: readonly string[];
+  /** What is sent as number n, counted from 0. */
+  readonly request: (n: number) => PacedRequest;
   readonly perSecond: number;
   readonly seconds: number;
 }
 
+/** A POST where there is a body, else a GET. */
+export interface PacedRequest {
+  readonly path: string;
+  readonly body?: string;
+}
+
 /**
- * How long POSTs took that arrive at a steady rate whatever becomes of those before, as people do: a rate as high as the server
+ * How long requests took that arrive at a steady rate whatever becomes of those before, as people do: a rate as high as the server
  * can bear would compare shares of the processors. (autocannon sends a second's share of a rate in one burst.)
- * @returns milliseconds, one a request, ascending. @throws Error when any answer is no 200
+ * @returns milliseconds, one a request, ascending. @throws Error when any answer is no success
  */
-export async function paced({ url, path, bodies, perSecond, seconds }: PacedOptions): Promise<readonly number[]> {
+export async function paced({ url, request, perSecond, seconds }: PacedOptions): Promise<readonly number[]> {
   const agent = new Agent({ keepAlive: true });
   const startedMs = performance.now();
   const answers: Promise<number>[] = [];
@@ -23,7 +28,7 @@ export async function paced({ url, path, bodies, perSecond, seconds }: PacedOpti
     const dueMs = startedMs + (sent * 1_000) / perSecond;
     const waitMs = dueMs - performance.now();
     if (waitMs > 0) await delay(waitMs);
-    const answer = post(agent, new URL(path, url), bodies[sent % bodies.length] ?? '');
+    const answer = send(agent, url, request(sent));
     // Looked at below; a fault before that is no unhandled one.
     answer.catch(() => {});
     answers.push(answer);
@@ -33,15 +38,23 @@ export async function paced({ url, path, bodies, perSecond, seconds }: PacedOpti
   return tookMs.sort((a, b) => a - b);
 }
 
-const post = (agent: Agent, url: URL, body: string): Promise<number> =>
+const send = (agent: Agent, server: string, { path, body }: PacedRequest): Promise<number> =>
   new Promise((resolve, reject) => {
     const startedMs = performance.now();
-    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-    const sending = request(url, { agent, method: 'POST', headers }, (answer) => {
+    const url = new URL(path, server);
+    const options =
+      body === undefined
+        ? { agent }
+        : {
+            agent,
+            method: 'POST',
+            headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+          };
+    const sending = httpRequest(url, options, (answer) => {
       answer.resume();
       answer.on('error', reject);
       answer.on('end', () => {
-        if (answer.statusCode === 200) resolve(performance.now() - startedMs);
+        if (answer.statusCode === 200 || answer.statusCode === 201) resolve(performance.now() - startedMs);
         else reject(new Error(`${url}: ${answer.statusCode}`));
       });
     });

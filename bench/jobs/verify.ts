@@ -71,7 +71,8 @@ export async function verifyFigures(db: Database, dataDir: string, scale: JobsSc
 export async function verifyDuringRotation(db: Database, dataDir: string, scale: JobsScale): Promise<Figures> {
   const { bodies } = verifications(await someTokens(db));
   await using server = await startServer(dataDir);
-  const during = (seconds: number) => paced({ url: server.url, path, bodies, perSecond: doorRatePerSecond, seconds });
+  const request = (n: number) => ({ path, body: bodies[n % bodies.length] ?? '' });
+  const during = (seconds: number) => paced({ url: server.url, request, perSecond: doorRatePerSecond, seconds });
   await during(1);
   const usual = await during(scale.loadSeconds);
   const rotation = measureJob(['tickets', 'rotate', '--reason', 'bench', '--yes', '--data-dir', dataDir]);

@@ -7,14 +7,20 @@ import { createOrderImportKind } from './domains/orders/order-import-jobs.ts';
 import { createOrderVerifyKind } from './domains/orders/order-verify-jobs.ts';
 import { createOrders, type Orders } from './domains/orders/orders-service.ts';
 import { regenerateUuidKind } from './domains/regeneration/regenerate-uuid-jobs.ts';
+import { createShipmentGenerateKind } from './domains/shipments/shipment-generate-jobs.ts';
+import { createShipmentVerifyKind } from './domains/shipments/shipment-verify-jobs.ts';
+import { createShipments, type Shipments } from './domains/shipments/shipments-service.ts';
 import { createTicketGenerateKind } from './domains/tickets/ticket-generate-jobs.ts';
 import { purgeTokensKind } from './domains/tickets/ticket-purge-jobs.ts';
 import { rotateTokensKind } from './domains/tickets/ticket-rotate-jobs.ts';
 import { createTickets, type Tickets } from './domains/tickets/tickets-service.ts';
+import { usageKinds } from './domains/usage/usage-jobs.ts';
+import { openUsage, type Usage } from './domains/usage/usage-service.ts';
 import { createImportFiles } from './flows/import-files.ts';
 import type { JobKind } from './jobs/job.ts';
 import type { Jobs } from './jobs/jobs.ts';
 import { createJobs } from './jobs/jobs-service.ts';
+import { type Caches, noCaches, openCaches } from './storage/cache/caches.ts';
 import { openCustomerLayouts } from './storage/customer-layouts.ts';
 import { createDatabase, type Database } from './storage/database.ts';
 import { startPartitionKeeper } from './storage/partition-keeper.ts';
@@ -29,8 +35,13 @@ export interface App {
   readonly server: Server;
   readonly orders: Orders;
   readonly tickets: Tickets;
+  readonly shipments: Shipments;
+  readonly usage: Usage;
   readonly keys: ApiKeys;
+  readonly caches: Caches;
   readonly jobs: Jobs;
+  /** How busy the connections are: of requests and, apart, of long work. */
+  poolUse(): Readonly<Record<'requests' | 'jobs', ReturnType<Database['poolUse']>>>;
   /** Finishes the writes it took, then lets go of the database. */
   close(): Promise<void>;
 }
@@ -44,6 +55,19 @@ export interface AppOptions {
   readonly onCommit?: (queue: string, rows: number, durationMs: number) => void;
   /** Whether a hung database is told like a lost one within two seconds (servers) or waited for (commands, the default). */
   readonly pulse?: boolean;
+  /** Whether look-ups go through the cache (servers) or ask the database each time (commands, the default). */
+  readonly cache?: boolean;
+}
+
+/** Commands ask the database each time; what they change they announce all the same. */
+async function cachesOf(
+  { cache, redisUrl, database }: Config,
+  { cache: isWanted, databaseUrl: url, applicationName: name, logger }: AppOptions,
+  { db, server }: { readonly db: Database; readonly server: Server },
+): Promise<Caches> {
+  if (isWanted !== true || !cache.enabled) return noCaches;
+  const connection = { ...database, url, applicationName: `${name} cache` };
+  return openCaches({ db, server, connection, settings: { ...cache, redisUrl }, logger });
 }
 
 /** Two runs of two ranges each, their heartbeats, and who starts or pauses one. */
@@ -58,40 +82,38 @@ export async function openApp(config: Config, options: AppOptions): Promise<App>
     applicationName: options.applicationName,
     ...(options.pulse === true ? { pulse: { onChange: (answers) => logPulse(logger, answers) } } : {}),
   });
-  // Long work has connections of its own: its statements (counting, proving) may take longer than any request, and requests
-  // never wait for one that a batch holds.
-  const jobsDb = createDatabase({
-    ...config.database,
-    url: options.databaseUrl,
-    applicationName: `${options.applicationName} jobs`,
-    statementTimeoutMs: 0,
-    poolSize: jobConnections,
-    readClients: 1,
-    ...(options.pulse === true ? { pulse: {} } : {}),
-  });
-  const closeDatabases = () => Promise.all([db.close(), jobsDb.close()]);
+  const jobsDb = openJobsDatabase(config, options);
+  let caches = noCaches;
+  const closeDatabases = async () => {
+    caches.close();
+    await Promise.all([db.close(), jobsDb.close()]);
+  };
   try {
     const server = await recogniseServer(db);
+    caches = await cachesOf(config, options, { db, server });
     const keeper = await startPartitionKeeper({ db, clock, logger });
     const layouts = await openCustomerLayouts(db, logger).catch((error: unknown) => {
       keeper.close();
       throw error;
     });
-    const orders = createOrders({
+    const writing = {
       db,
-      layouts,
+      caches,
       clock,
       defaultCurrency: config.currency,
-      months: (): readonly Month[] => keeper.months(),
       groupCommit: config.groupCommit,
       ...(options.onCommit === undefined ? {} : { onCommit: options.onCommit }),
-    });
-    const tickets = createTickets({
-      db,
-      clock,
-      groupCommit: config.groupCommit,
-      ...(options.onCommit === undefined ? {} : { onCommit: options.onCommit }),
-    });
+    };
+    const orders = createOrders({ ...writing, layouts, months: (): readonly Month[] => keeper.months() });
+    const tickets = createTickets(writing);
+    const shipments = createShipments(writing);
+    const usage = await openUsage({ ...writing, ...config.usage, logger, isCitus: server.topology === 'citus' }).catch(
+      (error: unknown) => {
+        layouts.close();
+        keeper.close();
+        throw error;
+      },
+    );
     return {
       config,
       logger,
@@ -100,14 +122,18 @@ export async function openApp(config: Config, options: AppOptions): Promise<App>
       server,
       orders,
       tickets,
-      keys: createApiKeys({ db, clock }),
+      shipments,
+      usage,
+      caches,
+      keys: createApiKeys({ db, clock, caches, graceMs: caches === noCaches ? 0 : config.cache.graceMs }),
       jobs: createJobs({
         db: jobsDb,
         logger,
-        kinds: kindsOf(orders, clock, config),
+        kinds: kindsOf({ orders, shipments, usage }, clock, config),
       }),
+      poolUse: () => ({ requests: db.poolUse(), jobs: jobsDb.poolUse() }),
       async close() {
-        await Promise.all([orders.drain(), tickets.drain()]);
+        await Promise.all([orders.drain(), tickets.drain(), shipments.drain(), usage.drain()]);
         layouts.close();
         keeper.close();
         await closeDatabases();
@@ -119,16 +145,45 @@ export async function openApp(config: Config, options: AppOptions): Promise<App>
   }
 }
 
-function kindsOf({ writer }: Orders, clock: Clock, { currency: defaultCurrency }: Config): readonly JobKind[] {
+function kindsOf(
+  {
+    orders: { writer },
+    shipments,
+    usage,
+  }: { readonly orders: Orders; readonly shipments: Shipments; readonly usage: Usage },
+  clock: Clock,
+  { currency: defaultCurrency }: Config,
+): readonly JobKind[] {
+  const files = createImportFiles();
   return [
     createOrderGenerateKind({ writer, clock, defaultCurrency }),
-    createOrderImportKind({ writer, defaultCurrency, files: createImportFiles() }),
+    createOrderImportKind({ writer, defaultCurrency, files }),
     createOrderVerifyKind(),
+    createShipmentGenerateKind({ clock, defaultCurrency }),
+    shipments.imports.kind({ files }),
+    createShipmentVerifyKind({ clock }),
+    ...usageKinds({ usage, clock, files }),
     createTicketGenerateKind(clock),
     rotateTokensKind(),
     purgeTokensKind(),
     regenerateUuidKind(),
   ];
+}
+
+/**
+ * Long work has connections of its own: its statements (counting, proving) may take longer than any request, and requests
+ * never wait for one that a batch holds.
+ */
+function openJobsDatabase(config: Config, options: AppOptions): Database {
+  return createDatabase({
+    ...config.database,
+    url: options.databaseUrl,
+    applicationName: `${options.applicationName} jobs`,
+    statementTimeoutMs: 0,
+    poolSize: jobConnections,
+    readClients: 1,
+    ...(options.pulse === true ? { pulse: {} } : {}),
+  });
 }
 
 function logPulse(logger: Logger, answers: boolean): void {

@@ -14,7 +14,13 @@ function faultsOf(environment: Environment, flags = {}): readonly string[] {
 describe('parseConfig', () => {
   test('needs nothing', () => {
     expect(parseConfig({ PATH: '/bin' })).toMatchObject({
-      http: { host: '127.0.0.1', port: 8000, bodyLimitBytes: 1_048_576 },
+      http: {
+        host: '127.0.0.1',
+        port: 8000,
+        bodyLimitBytes: 1_048_576,
+        trackRequestsPerMinute: 120,
+        trustProxy: [],
+      },
       database: { url: null, dataDir: '.milliard', poolSize: 10, readClients: 3, statementTimeoutMs: 10_000 },
       redisUrl: null,
       currency: 'EUR',
@@ -35,11 +41,18 @@ describe('parseConfig', () => {
         REDIS_URL: 'rediss://h',
         MILLIARD_POOL_SIZE: '20',
         MILLIARD_STATEMENT_TIMEOUT_MS: '0',
+        MILLIARD_TRACK_REQUESTS_PER_MINUTE: '30',
+        MILLIARD_TRUST_PROXY: 'loopback, 10.0.0.5,172.16.0.0/12,fd00::/8',
       },
       { port: '9001', dataDir: '/data' },
     );
     expect(config).toMatchObject({
-      http: { host: '::1', port: 9001 },
+      http: {
+        host: '::1',
+        port: 9001,
+        trackRequestsPerMinute: 30,
+        trustProxy: ['loopback', '10.0.0.5', '172.16.0.0/12', 'fd00::/8'],
+      },
       database: { url: 'postgres://u:p@h/d', dataDir: '/data', poolSize: 20, statementTimeoutMs: 0 },
       redisUrl: 'rediss://h',
       currency: 'GBP',
@@ -59,6 +72,8 @@ describe('parseConfig', () => {
       MILLIARD_GROUP_COMMIT: 'yes',
       MILLIARD_LOG_LEVEL: 'loud',
       MILLIARD_HOST: '',
+      MILLIARD_TRACK_REQUESTS_PER_MINUTE: '0',
+      MILLIARD_TRUST_PROXY: 'loopback,on',
       DATABASE_URL: 'mysql://h',
       REDIS_URL: 'http://h',
       MILLIARD_PROT: '1',
@@ -73,14 +88,25 @@ describe('parseConfig', () => {
       'MILLIARD_GROUP_COMMIT',
       'MILLIARD_LOG_LEVEL',
       'MILLIARD_HOST',
+      'MILLIARD_TRACK_REQUESTS_PER_MINUTE',
+      'MILLIARD_TRUST_PROXY',
       'DATABASE_URL',
       'REDIS_URL',
       'MILLIARD_PROT',
     ]) {
       expect(faults.filter((fault) => fault.startsWith(`${name} `))).toHaveLength(1);
     }
-    expect(faults).toHaveLength(12);
+    expect(faults).toHaveLength(14);
   });
+
+  test.each(['on', 'true', '*', '1', '0.0.0.0/0', '::/0', '10.0.0.0/33', 'fd00::/129', '10.0.0', '10.0.0.1/8/8', ','])(
+    'trusts no proxy called %j: a client would choose its own address',
+    (value) => {
+      const faults = faultsOf({ MILLIARD_TRUST_PROXY: value });
+      expect(faults.length).toBeGreaterThan(0);
+      for (const fault of faults) expect(fault).toMatch(/^MILLIARD_TRUST_PROXY holds ".*": give off, or/);
+    },
+  );
 
   test('knows no setting by another name, but leaves those of the tests alone', () => {
     expect(faultsOf({ MILLIARD_port: '1' })).toEqual([
@@ -106,7 +132,8 @@ describe('parseConfig', () => {
 
   test('is frozen through and through', () => {
     const config = parseConfig({});
-    for (const part of [config, config.http, config.database]) expect(Object.isFrozen(part)).toBe(true);
+    for (const part of [config, config.http, config.http.drain, config.database])
+      expect(Object.isFrozen(part)).toBe(true);
   });
 
   test('describes every variable', () => {

@@ -1,11 +1,13 @@
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { embeddedStatus } from '../storage/embedded/embedded-postgres.ts';
-import { freePort, runMilliard, startMilliard } from '../testing/milliard-process.ts';
+import { runMilliard, startMilliard } from '../testing/milliard-process.ts';
 
 let dataDir: string;
 beforeAll(async () => {
@@ -13,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dataDir, { recursive: true, force: true }));
 
-const start = async () => startMilliard({ args: ['dev', '--data-dir', dataDir] }, await freePort());
+const start = () => startMilliard({ args: ['dev', '--data-dir', dataDir] });
 const cancelledOf = async (url: string): Promise<number> => {
   const answer = await fetch(`${url}/api/v1/orders/cancelled/?page=1&limit=500`);
   return ((await answer.json()) as { items: unknown[] }).items.length;
@@ -27,6 +29,12 @@ test('the first start loads sample orders, prints commands that work, and Ctrl-C
   expect(history).toBeDefined();
   const shown = (await (await fetch(history ?? '')).json()) as { items: { status: string }[] };
   expect(shown.items[0]?.status).toBe('pending');
+  const track = /curl '(http\S+\/track\/DHL\/TN12345678)'/.exec(server.output())?.[1];
+  const tracked = (await (await fetch(track ?? '')).json()) as { status: string };
+  expect(tracked.status).toBe('in_transit');
+  const lines = [...server.output().matchAll(/curl '(http[^']+)'/g)].map(([, line]) => line ?? '');
+  expect(lines.length).toBeGreaterThan(3);
+  for (const line of lines) expect([line, (await fetch(line)).status]).toEqual([line, 200]);
   expect(await server.stop('SIGINT')).toBe(0);
   expect((await embeddedStatus(dataDir)).state).toBe('stopped');
 });
@@ -70,8 +78,9 @@ test('a database that was stopped comes back by itself; until then requests are 
 });
 
 test('a taken port is told in a sentence, before anything is started', async () => {
-  const port = await freePort();
-  const other = createServer().listen(port, '127.0.0.1');
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
   const unused = join(dataDir, 'unused');
   const { code, stderr } = await runMilliard({ args: ['dev', '--port', String(port), '--data-dir', unused] });
   other.close();
@@ -87,7 +96,7 @@ test('serve refuses to listen to the world while there is no API key, and asks f
   const server = await start();
   const { stdout } = await runMilliard({ args: ['db', 'url', '--data-dir', dataDir] });
   const env = { DATABASE_URL: stdout.trim() };
-  const refused = await runMilliard({ args: ['serve', '--host', '0.0.0.0', '--port', String(await freePort())], env });
+  const refused = await runMilliard({ args: ['serve', '--host', '0.0.0.0', '--port', '0'], env });
   expect(refused.code).toBe(2);
   expect(refused.stderr).toContain('There is no API key');
   await server.stop('SIGTERM');

@@ -1,11 +1,13 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createDatabase } from '../storage/database.ts';
 import { acquireEmbedded } from '../storage/embedded/embedded-postgres.ts';
-import { freePort, type MilliardProcess, startMilliard } from '../testing/milliard-process.ts';
+import { crashDatabase } from '../testing/data-folder.ts';
+import { faultsInAnyOrder } from '../testing/faults.ts';
+import { type MilliardProcess, startMilliard } from '../testing/milliard-process.ts';
 import { compareWithStored, startTraffic, type Traffic } from '../testing/order-traffic.ts';
 
 const full = process.env['MILLIARD_TEST_FAULTS'] === 'full';
@@ -22,26 +24,19 @@ async function untilMore(traffic: Traffic): Promise<void> {
 
 test('what was acknowledged is stored once, though the server is killed and PostgreSQL stopped at random', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'milliard-durability-'));
-  const port = await freePort();
-  const start = () => startMilliard({ args: ['dev', '--data-dir', dataDir, '--no-sample-data'] }, port);
+  const start = () => startMilliard({ args: ['dev', '--data-dir', dataDir, '--no-sample-data'] });
   // This process holds the folder too, so that the database outlives the servers that are killed.
   const embedded = await acquireEmbedded({ dataDir, purpose: 'durability test' });
   let server: MilliardProcess = await start();
   const traffic = startTraffic(() => server.url);
   try {
-    const faults = [...Array(serverKills).fill('server'), ...Array(databaseStops).fill('database')].sort(
-      () => Math.random() - 0.5,
-    );
-    for (const fault of faults) {
+    for (const fault of faultsInAnyOrder(serverKills, databaseStops)) {
       await untilMore(traffic);
-      if (fault === 'server') {
+      if (fault === 'process') {
         await server.stop('SIGKILL');
         server = await start();
       } else {
-        const pidFile = await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8');
-        // As `pg_ctl stop -m immediate`: no checkpoint, recovery from the WAL at the next start.
-        process.kill(Number(pidFile.split('\n')[0]), 'SIGQUIT');
-        await embedded.ensureRunning();
+        await crashDatabase(dataDir, embedded);
       }
     }
     await untilMore(traffic);

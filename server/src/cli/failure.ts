@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander';
 import { ConfigError } from '../config.ts';
+import { ImportFileError } from '../core/csv-columns.ts';
 import { DomainError } from '../core/errors.ts';
-import { ImportFileError } from '../domains/orders/order-csv-columns.ts';
 import { InputFileError } from '../flows/input-file.ts';
 import { EmbeddedError } from '../storage/embedded/embedded-error.ts';
 import { StorageError } from '../storage/faults.ts';

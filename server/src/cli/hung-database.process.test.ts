@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { createDatabase } from '../storage/database.ts';
 import { acquireEmbedded } from '../storage/embedded/embedded-postgres.ts';
 import { serverProcessesIn } from '../storage/embedded/postmaster-pid.ts';
-import { freePort, type MilliardProcess, startMilliard } from '../testing/milliard-process.ts';
+import { type MilliardProcess, startMilliard } from '../testing/milliard-process.ts';
 import { compareWithStored, startTraffic, type Traffic } from '../testing/order-traffic.ts';
 
 const rounds = process.env['MILLIARD_TEST_FAULTS'] === 'full' ? 10 : 2;
@@ -80,7 +80,9 @@ test('a database that hangs is told within two seconds, comes back by itself, an
   let server: MilliardProcess | null = null;
   let wakeUp = (): void => {};
   try {
-    server = await startMilliard({ args: ['dev', '--data-dir', dataDir, '--no-sample-data'] }, await freePort());
+    // Without the cache, which would answer for the database.
+    const env = { MILLIARD_CACHE: 'off' };
+    server = await startMilliard({ args: ['dev', '--data-dir', dataDir, '--no-sample-data'], env });
     const { url } = server;
     const traffic = startTraffic(() => url);
     await untilMore(traffic);

@@ -1,34 +1,60 @@
-import type { FileHeader } from '../domains/orders/order-import-csv.ts';
-import { createOrderImporter, type OrderImporter } from '../domains/orders/order-import-service.ts';
-import type { ImportSummary } from '../domains/orders/order-import-tally.ts';
+import type { App } from '../app.ts';
+import type { RejectedLine } from '../core/import-line.ts';
+import type { FileHeader } from '../core/import-reading.ts';
 import { type InputFile, openInputFile } from '../flows/input-file.ts';
 import { type Run, withApp } from './context.ts';
-import { endImport, type ImportOptions, readColumnFlags, summarySentence } from './import-input.ts';
+import { type ImportFlags, warnOfUnused } from './import-input.ts';
 import { openRejectedFile } from './rejected-file.ts';
 
+/** How far an import is. */
+export type DirectProgress =
+  | { readonly phase: 'reading'; readonly rows: number }
+  /** `totalRows`: null while the file is still being read. `text`: what was written so far. */
+  | { readonly phase: 'writing'; readonly rows: number; readonly totalRows: number | null; readonly text: string };
+
+/** What an importer is given and tells. */
+export interface DirectRequest {
+  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly format: InputFile['format'];
+  readonly dryRun: boolean;
+  readonly signal: AbortSignal;
+  readonly onHeader: (header: FileHeader) => void;
+  readonly onProgress: (progress: DirectProgress) => void;
+  readonly onRejected: (line: RejectedLine) => Promise<void>;
+}
+
+/** An import of one subject without a job. */
+export interface DirectImport<Flags, Summary> {
+  /** `orders import` */
+  readonly purpose: string;
+  /** Judges the flags by the format of the file, before any work. @throws UsageError */
+  flags(format: InputFile['format']): Flags;
+  importFile(app: App, request: DirectRequest, flags: Flags): Promise<Summary>;
+  sentence(summary: Summary): string;
+  /** @returns the exit code */
+  end(summary: Summary): Promise<number>;
+}
+
 /** Imports what can be read only once, a pipe, or judges a file without writing: no job, nothing to go on with. @returns the exit code */
-export async function importDirectly(run: Run, options: ImportOptions, path: string): Promise<number> {
+export async function importDirectly<Flags, Summary>(
+  run: Run,
+  { path, errors, dryRun = false }: ImportFlags & { readonly path: string },
+  subject: DirectImport<Flags, Summary>,
+): Promise<number> {
   const { output } = run;
   const file = await openInputFile(path, run.context.stdin);
   try {
-    const map = readColumnFlags(options, { format: file.format, path });
-    const rejected = await openRejectedFile(output, options.errors ?? null);
+    const flags = subject.flags(file.format);
+    const rejected = await openRejectedFile(output, errors ?? null);
     try {
-      const { summary, mapping } = await withApp(run, 'orders import', (app) =>
-        importFile(run, options, {
-          file,
-          map,
-          rejected,
-          importer: createOrderImporter({
-            db: app.db,
-            writer: app.orders.writer,
-            defaultCurrency: app.config.currency,
-          }),
-        }),
+      const { summary, mapping } = await withApp(run, subject.purpose, (app) =>
+        withBars(run, { file, dryRun }, (request) =>
+          subject.importFile(app, { ...request, onRejected: (line) => rejected.add(line) }, flags),
+        ),
       );
-      if (options.dryRun === true && mapping !== null) await showMapping(run, mapping);
-      output.say(summarySentence(summary, options.dryRun === true));
-      return await endImport(output, options, summary);
+      if (dryRun && mapping !== null) await showMapping(run, mapping);
+      output.say(subject.sentence(summary));
+      return await subject.end(summary);
     } finally {
       await rejected.close();
     }
@@ -37,25 +63,17 @@ export async function importDirectly(run: Run, options: ImportOptions, path: str
   }
 }
 
-interface Parts {
-  readonly file: InputFile;
-  readonly map: ReturnType<typeof readColumnFlags>;
-  readonly rejected: Awaited<ReturnType<typeof openRejectedFile>>;
-  readonly importer: OrderImporter;
-}
-
-interface Imported {
-  readonly summary: ImportSummary;
+interface Imported<Summary> {
+  readonly summary: Summary;
   /** Null where the file has no columns. */
   readonly mapping: FileHeader['mapping'] | null;
 }
 
-async function importFile(
+async function withBars<Summary>(
   { output, signal }: Run,
-  { preset, dryRun = false }: ImportOptions,
-  parts: Parts,
-): Promise<Imported> {
-  const { file, map, rejected, importer } = parts;
+  { file, dryRun }: { readonly file: InputFile; readonly dryRun: boolean },
+  work: (request: Omit<DirectRequest, 'onRejected'>) => Promise<Summary>,
+): Promise<Imported<Summary>> {
   const bars = {
     reading: output.progress({ title: 'reading' }),
     writing: output.progress({ title: dryRun ? 'judging' : 'writing' }),
@@ -63,16 +81,14 @@ async function importFile(
   let phase: keyof typeof bars = 'reading';
   let mapping: FileHeader['mapping'] | null = null;
   try {
-    const summary = await importer.importOrders({
+    const summary = await work({
       chunks: file.chunks,
       format: file.format,
-      preset,
-      map,
       dryRun,
       signal,
-      onHeader({ unused, mapping: found }) {
-        mapping = found;
-        if (unused.length > 0) output.warn(`Columns that are not used: ${unused.join(', ')}`);
+      onHeader(header) {
+        mapping = header.mapping;
+        warnOfUnused(output, header);
       },
       onProgress(progress) {
         if (progress.phase !== phase) bars[phase].stop();
@@ -83,9 +99,8 @@ async function importFile(
         }
         const [done, total] =
           progress.totalRows === null ? [file.bytesRead(), file.totalBytes] : [progress.rows, progress.totalRows];
-        bars.writing.update(done, total, `${progress.orders.toLocaleString('en')} orders`);
+        bars.writing.update(done, total, progress.text);
       },
-      onRejected: (line) => rejected.add(line),
     });
     return { summary, mapping };
   } finally {
@@ -93,7 +108,7 @@ async function importFile(
   }
 }
 
-/** From which columns the fields of an order were read. */
+/** From which columns the fields were read. */
 async function showMapping({ output }: Run, mapping: FileHeader['mapping']): Promise<void> {
   await output.record({ mapping });
   if (output.json) return;

@@ -1,37 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Database } from '../storage/database.ts';
-import { acquireEmbedded, type EmbeddedServer } from '../storage/embedded/embedded-postgres.ts';
-import { migrate } from '../storage/migrator.ts';
+import { expect, test } from 'vitest';
 import { dynamic, sql } from '../storage/sql.ts';
-import { createTestClient } from '../testing/open-database.ts';
+import { openDataFolder } from '../testing/data-folder.ts';
+import type { MilliardCommand } from '../testing/milliard-process.ts';
 
-const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+const folder = await openDataFolder('jobs test');
 
-let folder: string;
-let server: EmbeddedServer;
-let db: Database;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'milliard-jobs-'));
-  server = await acquireEmbedded({ dataDir: folder, purpose: 'jobs test' });
-  await migrate({ url: server.url });
-  db = createTestClient(server.url);
-});
-afterAll(async () => {
-  await db.close();
-  await server.release();
-  await rm(folder, { recursive: true });
-});
-
-interface Cli {
-  readonly child: ChildProcess;
-  readonly texts: { stdout: string; stderr: string };
-  readonly ended: Promise<unknown>;
+interface Cli extends MilliardCommand {
   /** The documents of standard output so far; a line that is not whole yet is left out. */
   documents(): readonly Document[];
 }
@@ -46,35 +20,25 @@ interface Document {
   readonly replaced_owner: { readonly pid: number } | null;
 }
 
+const documentsOf = (stdout: string): readonly Document[] =>
+  stdout
+    .split('\n')
+    .slice(0, -1)
+    .filter((line) => line.startsWith('{'))
+    .map((line): Document => JSON.parse(line));
+
 function start(...args: string[]): Cli {
-  const { PATH } = process.env;
-  const child = spawn(process.execPath, [main, ...args, '--data-dir', folder], {
-    env: { PATH, NO_COLOR: '1' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const texts = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) child[name].on('data', (text) => (texts[name] += text));
-  return {
-    child,
-    texts,
-    ended: once(child, 'close'),
-    documents: () =>
-      texts.stdout
-        .split('\n')
-        .slice(0, -1)
-        .filter((line) => line.startsWith('{'))
-        .map((line): Document => JSON.parse(line)),
-  };
+  const command = folder.start(...args);
+  return { ...command, documents: () => documentsOf(command.texts.stdout) };
 }
 
 async function run(...args: string[]) {
-  const { child, texts, ended, documents } = start(...args);
-  await ended;
-  return { exitCode: child.exitCode, ...texts, last: documents().at(-1) };
+  const done = await folder.run(...args);
+  return { ...done, last: documentsOf(done.stdout).at(-1) };
 }
 
 const tickets = async (): Promise<number> =>
-  Number((await db.query(dynamic<{ count: bigint }>(sql`select count(*) as count from tickets`)))[0]?.count);
+  Number((await folder.db.query(dynamic<{ count: bigint }>(sql`select count(*) as count from tickets`)))[0]?.count);
 
 const count = 20_000;
 const generate = ['jobs', 'start', 'tickets.generate', '--param', `count=${count}`, '--json'];

@@ -1,38 +1,17 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Currency } from '../core/money.ts';
 import { formatInstant, type Instant } from '../core/time.ts';
 import { generateOrders } from '../domains/orders/order-generator.ts';
-import type { Database } from '../storage/database.ts';
-import { acquireEmbedded, type EmbeddedServer } from '../storage/embedded/embedded-postgres.ts';
-import { migrate } from '../storage/migrator.ts';
 import { dynamic, sql } from '../storage/sql.ts';
-import { createTestClient } from '../testing/open-database.ts';
+import { openDataFolder } from '../testing/data-folder.ts';
+import type { MilliardCommand } from '../testing/milliard-process.ts';
 import { inconsistencies } from '../testing/test-orders.ts';
 
-const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const orderCount = 6_000;
 
-// Ours is one of the processes that hold the folder, so PostgreSQL stays when a command is killed.
-let folder: string;
-let server: EmbeddedServer;
-let db: Database;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'milliard-import-'));
-  server = await acquireEmbedded({ dataDir: folder, purpose: 'import test' });
-  await migrate({ url: server.url });
-  db = createTestClient(server.url);
-});
-afterAll(async () => {
-  await db.close();
-  await server.release();
-  await rm(folder, { recursive: true });
-});
+const { folder, server, db, start, ...commands } = await openDataFolder('import test');
 
 const lines = [
   ...generateOrders({
@@ -61,35 +40,18 @@ const lines = [
 );
 const content = `${lines.join('\n')}\n`;
 
-interface Cli {
-  readonly child: ChildProcess;
-  readonly texts: { stdout: string; stderr: string };
-  readonly ended: Promise<unknown>;
-}
-
-function start(...args: string[]): Cli {
-  const { PATH } = process.env;
-  const child = spawn(process.execPath, [main, ...args, '--data-dir', folder], { env: { PATH, NO_COLOR: '1' } });
-  const texts = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) child[name]?.on('data', (text) => (texts[name] += text));
-  child.stdin?.on('error', () => {});
-  return { child, texts, ended: once(child, 'close') };
-}
-
 async function run(...args: string[]) {
-  const { child, texts, ended } = start(...args);
-  child.stdin?.end();
-  await ended;
-  return { exitCode: child.exitCode, ...texts, last: () => JSON.parse(texts.stdout.trim().split('\n').at(-1) ?? '') };
+  const done = await commands.run(...args);
+  return { ...done, last: () => JSON.parse(done.stdout.trim().split('\n').at(-1) ?? '') };
 }
 
 const count = async (): Promise<number> =>
   Number((await db.query(dynamic<{ count: bigint }>(sql`select count(*) as count from orders`)))[0]?.count);
 
 /** Starts an import from a pipe that never ends and waits until some of it is stored. */
-async function startHalf(): Promise<Cli> {
+async function startHalf(): Promise<MilliardCommand> {
   const cli = start('orders', 'import', '-', '--json');
-  cli.child.stdin?.write(`${lines.slice(0, 4_500).join('\n')}\n`);
+  cli.child.stdin.write(`${lines.slice(0, 4_500).join('\n')}\n`);
   await expect.poll(count, { timeout: 60_000, interval: 20 }).toBeGreaterThan(0);
   return cli;
 }

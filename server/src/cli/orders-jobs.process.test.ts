@@ -1,19 +1,14 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createCsvReader } from '../core/csv-reader.ts';
 import type { Currency } from '../core/money.ts';
 import { formatInstant, type Instant } from '../core/time.ts';
 import { generateOrders } from '../domains/orders/order-generator.ts';
-import type { Database } from '../storage/database.ts';
-import { acquireEmbedded, type EmbeddedServer } from '../storage/embedded/embedded-postgres.ts';
-import { migrate } from '../storage/migrator.ts';
 import { dynamic, sql } from '../storage/sql.ts';
-import { type MilliardCommand, runMilliard, spawnMilliard } from '../testing/milliard-process.ts';
-import { untilBatchIsOpen } from '../testing/open-batches.ts';
-import { createTestClient } from '../testing/open-database.ts';
+import { crashDatabase, openDataFolder } from '../testing/data-folder.ts';
+import { throughFaults } from '../testing/faults.ts';
+import { runMilliard, spawnMilliard } from '../testing/milliard-process.ts';
 import { inconsistencies } from '../testing/test-orders.ts';
 
 const full = process.env['MILLIARD_TEST_FAULTS'] === 'full';
@@ -23,20 +18,7 @@ const databaseStops = full ? 5 : 1;
 /** Slow enough that a run outlives all its faults. */
 const rowsPerSecond = full ? { import: 6_000, generate: 1_000 } : { import: 5_000, generate: 800 };
 
-let dataDir: string;
-let embedded: EmbeddedServer;
-let db: Database;
-beforeAll(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'milliard-order-kills-'));
-  embedded = await acquireEmbedded({ dataDir, purpose: 'order jobs test' });
-  await migrate({ url: embedded.url });
-  db = createTestClient(embedded.url);
-});
-afterAll(async () => {
-  await db.close();
-  await embedded.release();
-  await rm(dataDir, { recursive: true, force: true });
-});
+const { folder: dataDir, server: embedded, db } = await openDataFolder('order jobs test');
 
 const batchesOf = async (kind: string): Promise<number> => {
   const [row] = await db.query(
@@ -46,54 +28,19 @@ const batchesOf = async (kind: string): Promise<number> => {
   return row?.batches ?? 0;
 };
 
-const stopDatabase = async (): Promise<void> => {
-  const pidFile = await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8');
-  // As `pg_ctl stop -m immediate`: no checkpoint, recovery from the WAL at the next start.
-  process.kill(Number(pidFile.split('\n')[0]), 'SIGQUIT');
-  await embedded.ensureRunning();
-};
-
 /** Kills the command in the middle of its batches and types it again, and stops PostgreSQL under it. @returns the last line of --json */
-async function throughFaults(kind: 'import' | 'generate', args: readonly string[]): Promise<unknown> {
-  const type = (rate: number): MilliardCommand =>
-    spawnMilliard({ args: [...args, '--rate', String(rate)], env: { DATABASE_URL: embedded.url } });
-  const faults = [...Array(kills).fill('process'), ...Array(databaseStops).fill('database')].sort(
-    () => Math.random() - 0.5,
-  );
-  const pids: number[] = [];
-  let child: MilliardCommand | null = null;
-  try {
-    for (const fault of faults) {
-      const before = await batchesOf(`orders.${kind}`).catch(() => 0);
-      child ??= type(rowsPerSecond[kind]);
-      const running: MilliardCommand = child;
-      // At least one batch more than before: the work goes on between the faults.
-      while (running.isRunning() && (await batchesOf(`orders.${kind}`)) <= before) await delay(2);
-      await untilBatchIsOpen(db, () => !running.isRunning(), 'copy ');
-      if (!running.isRunning()) throw new Error(`the ${kind} ended by itself:\n${running.output()}`);
-      if (fault === 'database') {
-        await stopDatabase();
-        continue;
-      }
-      process.kill(running.pid, 'SIGKILL');
-      pids.push(running.pid);
-      await running.ended;
-      child = null;
-    }
-    if (child !== null) {
-      process.kill(child.pid, 'SIGTERM');
-      expect(await child.ended).toBe(4);
-    }
-    const last = await runMilliard({
-      args: [...args, '--rate', '1000000', '--json'],
-      env: { DATABASE_URL: embedded.url },
-    });
-    expect({ code: last.code, stderr: last.stderr }).toMatchObject({ code: 0 });
-    expect(pids).toHaveLength(kills);
-    return JSON.parse(last.stdout.trim().split('\n').at(-1) ?? '');
-  } finally {
-    if (child?.isRunning() === true) process.kill(child.pid, 'SIGKILL');
-  }
+async function endAfterFaults(kind: 'import' | 'generate', args: readonly string[]): Promise<unknown> {
+  const env = { DATABASE_URL: embedded.url };
+  const counts = await throughFaults({
+    ...{ db, kills, databaseStops, hits: 0, words: 'copy ' },
+    begin: () => spawnMilliard({ args: [...args, '--rate', String(rowsPerSecond[kind])], env }),
+    batches: () => batchesOf(`orders.${kind}`),
+    crashDatabase: () => crashDatabase(dataDir, embedded),
+  });
+  const last = await runMilliard({ args: [...args, '--rate', '1000000', '--json'], env });
+  expect({ code: last.code, stderr: last.stderr }).toMatchObject({ code: 0 });
+  expect(counts.kills).toBe(kills);
+  return JSON.parse(last.stdout.trim().split('\n').at(-1) ?? '');
 }
 
 const count = async (): Promise<number> =>
@@ -141,7 +88,7 @@ test('an import killed again and again goes on by the same command: the counts o
   const { text, expected } = csvOf();
   const [file, errors] = [join(dataDir, 'orders.csv'), join(dataDir, 'errors.csv')];
   await writeFile(file, text);
-  expect(await throughFaults('import', ['orders', 'import', file, '--errors', errors])).toEqual(expected);
+  expect(await endAfterFaults('import', ['orders', 'import', file, '--errors', errors])).toEqual(expected);
   await expectProof(expected.orders_created);
   const reader = createCsvReader();
   const [, ...rejected] = [...reader.push(await readFile(errors, 'utf8')), ...reader.end()];
@@ -155,7 +102,7 @@ test('an import killed again and again goes on by the same command: the counts o
 test('orders that are made up, by a command killed again and again, are made once each', async () => {
   await db.query(dynamic(sql`truncate orders, order_statuses, order_keys`));
   const args = ['orders', 'generate', '--count', String(orderCount), '--seed', '5'];
-  expect(await throughFaults('generate', args)).toMatchObject({
+  expect(await endAfterFaults('generate', args)).toMatchObject({
     seed: 5,
     orders_created: orderCount,
     orders_replayed: 0,

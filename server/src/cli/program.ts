@@ -8,7 +8,9 @@ import { migrateCommand } from './commands/migrate.ts';
 import { openapiCommand } from './commands/openapi.ts';
 import { ordersCommand } from './commands/orders.ts';
 import { serveCommand } from './commands/serve.ts';
+import { shipmentsCommand } from './commands/shipments.ts';
 import { ticketsCommand } from './commands/tickets.ts';
+import { usageCommand } from './commands/usage.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { type CliContext, exitCodes } from './context.ts';
 import { endingOf } from './failure.ts';
@@ -22,7 +24,9 @@ const commands: readonly ((context: CliContext) => Command)[] = [
   dbCommand,
   keysCommand,
   ordersCommand,
+  shipmentsCommand,
   ticketsCommand,
+  usageCommand,
   verifyCommand,
   jobsCommand,
   openapiCommand,

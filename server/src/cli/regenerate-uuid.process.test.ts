@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,9 +7,10 @@ import type { Database } from '../storage/database.ts';
 import { acquireEmbedded } from '../storage/embedded/embedded-postgres.ts';
 import { dynamic, sql } from '../storage/sql.ts';
 import { withAdmin } from '../testing/admin.ts';
+import { crashDatabase } from '../testing/data-folder.ts';
+import { throughFaults } from '../testing/faults.ts';
 import { foreignTables, judgeForeign, startForeignTraffic } from '../testing/foreign-traffic.ts';
-import { runMilliard, spawnMilliard } from '../testing/milliard-process.ts';
-import { outcomeOf, untilBatchIsOpen } from '../testing/open-batches.ts';
+import { type MilliardCommand, runMilliard, spawnMilliard } from '../testing/milliard-process.ts';
 import { createTestClient } from '../testing/open-database.ts';
 
 const full = process.env['MILLIARD_TEST_FAULTS'] === 'full';
@@ -52,51 +53,28 @@ test('a regeneration is killed again and again beside an application that writes
   const command = ['jobs', 'start', 'regenerate-uuid', '--table', 'public.tickets', '--column', 'token', '--yes'];
   const regenerate = (rate: number) =>
     spawnMilliard({ args: [...command, '--database-url', url, '--rate', String(rate)] });
-  // Kills that hit a batch: its UPDATE went on just before, and PostgreSQL says that it was rolled back.
-  const counts = { kills: 0, in_a_batch: 0, database_stops: 0 };
-  let child = null as ReturnType<typeof spawnMilliard> | null;
+  const hits = Math.ceil(kills * (full ? 0.8 : 0.5));
+  let child = null as MilliardCommand | null;
   try {
     await db.session((session) => session.script(foreignTables(rows)));
-    child = regenerate(rowsPerSecond);
+    const first = regenerate(rowsPerSecond);
+    child = first;
     // What the application writes before the values are copied is visible at the start, and rightly replaced.
-    while ((await progressOf(db)).batches === 0 && child.isRunning()) await delay(2);
+    while ((await progressOf(db)).batches === 0 && first.isRunning()) await delay(2);
     const traffic = startForeignTraffic(db, rows);
-    const faults = [...Array(kills).fill('process'), ...Array(databaseStops).fill('database')].sort(
-      () => Math.random() - 0.5,
-    );
-    for (const fault of faults) {
-      const before = await progressOf(db);
-      child ??= regenerate(rowsPerSecond);
-      const running = child;
-      // At least one batch more than before: the work goes on between the faults.
-      while ((await progressOf(db)).batches <= before.batches && running.isRunning()) await delay(2);
-      const open = await untilBatchIsOpen(db, () => !running.isRunning(), 'gen_random_uuid()');
-      if (!running.isRunning()) throw new Error(`the run ended by itself:\n${running.output()}`);
-      if (fault === 'process') {
-        process.kill(running.pid, 'SIGKILL');
-        await running.ended;
-        child = null;
-        counts.kills++;
-      } else {
-        const pidFile = await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8');
-        // As `pg_ctl stop -m immediate`: no checkpoint, recovery from the WAL at the next start.
-        process.kill(Number(pidFile.split('\n')[0]), 'SIGQUIT');
-        await embedded.ensureRunning();
-        counts.database_stops++;
-      }
-      // After an immediate stop the number of a transaction that left no trace is given to another one: nothing to be asked.
-      const outcomes = fault === 'process' ? await Promise.all(open.map((xid) => outcomeOf(db, xid))) : [];
-      if (outcomes.includes('aborted')) counts.in_a_batch++;
-      // What is stored and what the cursor says are one.
-      const now = await progressOf(db);
-      expect(now.counted).toBe(now.replaced);
-    }
+    const counts = await throughFaults({
+      ...{ db, kills, databaseStops, hits, words: 'gen_random_uuid()' },
+      begin: () => (first.isRunning() ? first : regenerate(rowsPerSecond)),
+      batches: async () => (await progressOf(db)).batches,
+      crashDatabase: () => crashDatabase(dataDir, embedded),
+      async afterFault() {
+        // What is stored and what the cursor says are one.
+        const now = await progressOf(db);
+        expect(now.counted).toBe(now.replaced);
+      },
+    });
     expect((await progressOf(db)).doneRows).toBeLessThan(rows * 0.99);
 
-    if (child !== null) {
-      process.kill(child.pid, 'SIGTERM');
-      expect(await child.ended).toBe(4);
-    }
     // The same command goes on; now without the brake, the application still at work.
     const last = regenerate(1_000_000);
     child = last;
@@ -111,7 +89,7 @@ test('a regeneration is killed again and again beside an application that writes
     );
     expect(verdict).toEqual(Object.fromEntries(Object.keys(verdict).map((name) => [name, 0])));
     expect(traffic.committed()).toBeGreaterThan(kills * 10);
-    expect(counts.in_a_batch).toBeGreaterThanOrEqual(kills * (full ? 0.8 : 0.5));
+    expect(counts.in_a_batch).toBeGreaterThanOrEqual(hits);
     const left = await db.query(
       dynamic<{ name: string }>(sql`select relname as name from pg_class
         where relnamespace = 'milliard_jobs'::regnamespace and relkind = 'r' and relname ~ '^(before|again)_'`),

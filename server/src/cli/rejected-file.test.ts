@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { createCsvReader } from '../core/csv-reader.ts';
-import type { LineSource } from '../domains/orders/order-import-part.ts';
+import type { LineSource } from '../core/import-line.ts';
 import type { Output } from './output.ts';
 import { openRejectedFile } from './rejected-file.ts';
 

@@ -1,5 +1,5 @@
-import type { RejectedLines } from '../domains/orders/order-import-file-service.ts';
 import { openRejectedLinesFile, RejectedFileError, requireWritable } from '../flows/rejected-lines-file.ts';
+import type { RejectedLines } from '../jobs/imports/import-files.ts';
 import type { Output } from './output.ts';
 import { UsageError } from './stopped.ts';
 

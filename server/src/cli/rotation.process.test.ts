@@ -1,7 +1,6 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { TicketToken } from '../core/ids.ts';
 import { systemClock } from '../core/time.ts';
@@ -9,11 +8,12 @@ import { createTickets, type Tickets } from '../domains/tickets/tickets-service.
 import { createDatabase, type Database } from '../storage/database.ts';
 import { acquireEmbedded } from '../storage/embedded/embedded-postgres.ts';
 import { dynamic, sql } from '../storage/sql.ts';
-import { runMilliard, spawnMilliard } from '../testing/milliard-process.ts';
-import { outcomeOf, untilBatchIsOpen } from '../testing/open-batches.ts';
+import { crashDatabase } from '../testing/data-folder.ts';
+import { throughFaults } from '../testing/faults.ts';
+import { type MilliardCommand, runMilliard, spawnMilliard } from '../testing/milliard-process.ts';
 
 const full = process.env['MILLIARD_TEST_FAULTS'] === 'full';
-const tickets = full ? 200_000 : 20_000;
+const tickets = full ? 200_000 : 30_000;
 const kills = full ? 50 : 6;
 const databaseStops = full ? 5 : 1;
 /** Slow enough that the rotation outlives all the faults. */
@@ -76,9 +76,8 @@ test('a rotation is killed again and again, and PostgreSQL stopped under it: eve
   const service = createTickets({ db, clock: systemClock, groupCommit: true });
   const rotate = (rate: number) =>
     spawnMilliard({ args: ['tickets', 'rotate', '--reason', 'kill test', '--yes', '--rate', String(rate)], env });
-  // Kills that hit a batch: its INSERT went on just before, and PostgreSQL says that it was rolled back.
-  const counts = { kills: 0, in_a_batch: 0, database_stops: 0 };
-  let child = null as ReturnType<typeof spawnMilliard> | null;
+  const hits = Math.ceil(kills * (full ? 0.8 : 0.5));
+  let child = null as MilliardCommand | null;
   try {
     const migrated = await runMilliard({ args: ['migrate'], env });
     expect(migrated).toMatchObject({ code: 0 });
@@ -92,44 +91,21 @@ test('a rotation is killed again and again, and PostgreSQL stopped under it: eve
     const sampleOld = () =>
       Array.from({ length: 20 }, () => old[Math.floor(Math.random() * old.length)] ?? { token: '' as TicketToken });
 
-    const faults = [...Array(kills).fill('process'), ...Array(databaseStops).fill('database')].sort(
-      () => Math.random() - 0.5,
-    );
-    for (const fault of faults) {
-      const before = await progressOf(db).catch(() => ({ batches: 0 }));
-      child ??= rotate(rowsPerSecond);
-      const running = child;
-      // At least one batch more than before: the work goes on between the faults.
-      while ((await progressOf(db)).batches <= before.batches && running.isRunning()) await delay(2);
-      const open = await untilBatchIsOpen(db, () => !running.isRunning());
-      if (!running.isRunning()) throw new Error(`the rotation ended by itself:\n${running.output()}`);
-      if (fault === 'process') {
-        process.kill(running.pid, 'SIGKILL');
-        await running.ended;
-        child = null;
-        counts.kills++;
-      } else {
-        const pidFile = await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8');
-        // As `pg_ctl stop -m immediate`: no checkpoint, recovery from the WAL at the next start.
-        process.kill(Number(pidFile.split('\n')[0]), 'SIGQUIT');
-        await embedded.ensureRunning();
-        counts.database_stops++;
-      }
-      // After an immediate stop the number of a transaction that left no trace is given to another one: nothing to be asked.
-      const outcomes = fault === 'process' ? await Promise.all(open.map((xid) => outcomeOf(db, xid))) : [];
-      if (fault === 'process' && outcomes.includes('aborted')) counts.in_a_batch++;
-      // What is stored and what the cursor says are one.
-      const now = await progressOf(db);
-      expect(now.doneRows).toBe(now.newTokens);
-      expect(await verdictsOf(service, sampleOld())).toEqual({ token_rotated: 20 });
-    }
+    const counts = await throughFaults({
+      ...{ db, kills, databaseStops, hits },
+      begin: () => rotate(rowsPerSecond),
+      batches: async () => (await progressOf(db)).batches,
+      crashDatabase: () => crashDatabase(dataDir, embedded),
+      async afterFault() {
+        // What is stored and what the cursor says are one.
+        const now = await progressOf(db);
+        expect(now.doneRows).toBe(now.newTokens);
+        expect(await verdictsOf(service, sampleOld())).toEqual({ token_rotated: 20 });
+      },
+    });
     expect((await progressOf(db)).newTokens).toBeLessThan(tickets);
 
     // A server or the same command goes on; now without the brake.
-    if (child !== null) {
-      process.kill(child.pid, 'SIGTERM');
-      expect(await child.ended).toBe(4);
-    }
     const last = rotate(1_000_000);
     child = last;
     expect({ code: await last.ended, output: last.output() }).toMatchObject({ code: 0 });
@@ -148,7 +124,7 @@ test('a rotation is killed again and again, and PostgreSQL stopped under it: eve
     expect(zeros).toEqual({ tickets_without_a_new_token: 0, tickets_with_two: 0, tokens_twice: 0, redone_rows: 0 });
     expect(verdicts).toEqual({ old: { token_rotated: tickets }, new: { valid: tickets } });
     expect(issued).toBe(tickets);
-    expect(counts.in_a_batch).toBeGreaterThanOrEqual(kills * (full ? 0.8 : 0.5));
+    expect(counts.in_a_batch).toBeGreaterThanOrEqual(hits);
   } finally {
     if (child?.isRunning() === true) process.kill(child.pid, 'SIGKILL');
     await service.drain();

@@ -2,6 +2,7 @@ import { createServer } from 'node:net';
 import { type App, openApp } from '../app.ts';
 import type { Config } from '../config.ts';
 import { startPurgeKeeper } from '../domains/tickets/ticket-purge-keeper-service.ts';
+import { startRetentionKeeper } from '../domains/usage/usage-retention-keeper-service.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { createHttpServer, type HttpServer } from '../http/server.ts';
 import type { Run } from './context.ts';
@@ -28,8 +29,8 @@ export async function serveUntilStopped(options: ServingOptions): Promise<void> 
     applicationName: `milliard ${mode}`,
     onCommit: metrics.onCommit,
     pulse: true,
+    cache: true,
   });
-  const purges = startPurgeKeeper(app);
   try {
     await options.prepare?.(app);
     run.signal.throwIfAborted();
@@ -38,7 +39,12 @@ export async function serveUntilStopped(options: ServingOptions): Promise<void> 
       mode,
       authentication: mode === 'serve' ? 'required' : 'none',
       metrics,
+      // Whoever ends `dev` at a terminal waits for no browser that keeps a connection.
+      drain: mode === 'serve' ? config.http.drain : { noticeMs: 0, idleMs: 0 },
     });
+    const purges = startPurgeKeeper(app);
+    const retention = startRetentionKeeper({ ...app, ...config.usage });
+    const rollup = app.usage.rollup.start();
     try {
       const { url } = await listen(server, config);
       const runs = serveRuns(app, run.signal);
@@ -48,12 +54,14 @@ export async function serveUntilStopped(options: ServingOptions): Promise<void> 
       });
       await untilAborted(run.signal);
       run.output.note('stopping: finishing what is under way');
-      await runs;
+      // At the same time: /readyz says at once that this server is on its way out.
+      await Promise.all([runs, server.close()]);
     } finally {
-      await server.close();
+      await Promise.all([server.close(), purges.close(), retention.close()]);
+      // After the last batch that this server takes.
+      await rollup.close();
     }
   } finally {
-    purges.close();
     await app.close();
   }
 }

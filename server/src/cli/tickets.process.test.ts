@@ -3,15 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { freePort, type MilliardProcess, runMilliard, startMilliard } from '../testing/milliard-process.ts';
+import { type MilliardProcess, runMilliard, startMilliard } from '../testing/milliard-process.ts';
 
 let dataDir: string;
 let server: MilliardProcess;
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'milliard-tickets-'));
-  server = await startMilliard({ args: ['dev', '--data-dir', dataDir] }, await freePort());
+  server = await startMilliard({ args: ['dev', '--data-dir', dataDir] });
 });
 afterAll(async () => {
   await server.stop('SIGTERM');
@@ -32,12 +31,9 @@ const milliard = async (...args: string[]) => {
 
 /** `milliard tickets verify -` with a token on its standard input. */
 async function verify(token: string) {
-  const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
-  const child = spawn(process.execPath, [main, 'tickets', 'verify', '-', '--json', '--data-dir', dataDir]);
-  child.stdin.end(`${token}\n`);
-  const closed = new Promise<number | null>((resolve) => child.once('close', resolve));
-  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  return { code: await closed, answer: JSON.parse(stdout), stderr };
+  const args = ['tickets', 'verify', '-', '--json', '--data-dir', dataDir];
+  const { code, stdout, stderr } = await runMilliard({ args, input: `${token}\n` });
+  return { code, answer: JSON.parse(stdout), stderr };
 }
 
 test('the line that a first start prints verifies a token without showing it', async () => {

@@ -9,9 +9,12 @@ export type OrderId = string & { readonly __brand: 'OrderId' };
 /** The same form: 48 bits of `created_at` in milliseconds and the 12 bits of the bucket of the holder. */
 export type TicketId = string & { readonly __brand: 'TicketId' };
 
+/** The same form: 48 bits of `created_at` in milliseconds and the 12 bits of the bucket of carrier and tracking number. */
+export type ShipmentId = string & { readonly __brand: 'ShipmentId' };
+
 /**
- * A ticket's secret: a UUID version 4 whose 12 bits at rand_a are the ticket's bucket, so that 110 random bits remain. Whoever
- * has it has the ticket: it belongs in no log, error, metric or URL. Lower case.
+ * A ticket's secret: a UUID version 4 whose 12 bits at rand_a are the ticket's bucket, so that 110 random bits remain. The
+ * database makes it, `new_ticket_token(bucket)`. Whoever has it has the ticket: it belongs in no log, error, metric or URL. Lower case.
  */
 export type TicketToken = string & { readonly __brand: 'TicketToken' };
 
@@ -36,13 +39,13 @@ const pooledRandomBytes: RandomBytes = (target) => {
 const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 const hexOf = (byte: number | undefined): string => hexPairs[byte ?? 0] ?? '00';
 
-/** A UUID of 12 hexadecimal digits, the version, the bucket and 8 bytes, of which 2 bits become the variant. */
-function uuidFrom(head: string, version: 4 | 7, { bucket, tail }: { bucket: number; tail: Uint8Array }): string {
+/** A UUID version 7 of 12 hexadecimal digits of time, the bucket and 8 bytes, of which 2 bits become the variant. */
+function uuidFrom(time: string, bucket: Bucket, tail: Uint8Array): string {
   const randA = bucket.toString(16).padStart(3, '0');
   const variant = hexOf(((tail[0] ?? 0) & 0x3f) | 0x80);
   let node = '';
   for (let i = 2; i < 8; i++) node += hexOf(tail[i]);
-  return `${head.slice(0, 8)}-${head.slice(8)}-${version}${randA}-${variant}${hexOf(tail[1])}-${node}`;
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${randA}-${variant}${hexOf(tail[1])}-${node}`;
 }
 
 function timedId(at: Instant, bucket: Bucket, random: RandomBytes): string {
@@ -51,7 +54,7 @@ function timedId(at: Instant, bucket: Bucket, random: RandomBytes): string {
   }
   const tail = new Uint8Array(8);
   random(tail);
-  return uuidFrom(at.toString(16).padStart(12, '0'), 7, { bucket, tail });
+  return uuidFrom(at.toString(16).padStart(12, '0'), bucket, tail);
 }
 
 /**
@@ -67,13 +70,9 @@ export function newTicketId(createdAt: Instant, bucket: Bucket, random: RandomBy
   return timedId(createdAt, bucket, random) as TicketId;
 }
 
-/** Makes a secret for a ticket in this bucket. `new_ticket_token(bucket)` in SQL makes the same form; a test compares the two. */
-export function newTicketToken(bucket: Bucket, random: RandomBytes = pooledRandomBytes): TicketToken {
-  const bytes = new Uint8Array(14);
-  random(bytes);
-  let head = '';
-  for (let i = 8; i < 14; i++) head += hexOf(bytes[i]);
-  return uuidFrom(head, 4, { bucket, tail: bytes }) as TicketToken;
+/** Makes a shipment id from which its time and its bucket can be read back. @throws RangeError as `newOrderId` */
+export function newShipmentId(createdAt: Instant, bucket: Bucket, random: RandomBytes = pooledRandomBytes): ShipmentId {
+  return timedId(createdAt, bucket, random) as ShipmentId;
 }
 
 /** The lowest id any order placed at or after this instant can have: the bound of a time range, a partition or a cursor. */
@@ -84,11 +83,11 @@ export function lowestIdAt(at: Instant): OrderId {
 }
 
 /** The bucket written into the id or the token. */
-export const bucketOfId = (id: OrderId | TicketId | TicketToken): Bucket =>
+export const bucketOfId = (id: OrderId | TicketId | TicketToken | ShipmentId): Bucket =>
   Number.parseInt(id.slice(15, 18), 16) as Bucket;
 
 /** `placed_at` or `created_at` in milliseconds, read from the id. */
-export const timeOfId = (id: OrderId | TicketId): Instant =>
+export const timeOfId = (id: OrderId | TicketId | ShipmentId): Instant =>
   Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) as Instant;
 
 /** The text as an order id in lower case, or null when it is not a version 7 UUID. */
@@ -98,6 +97,9 @@ export function parseOrderId(text: string): OrderId | null {
 
 /** The text as a ticket id in lower case, or null when it is not a version 7 UUID. */
 export const parseTicketId = (text: string): TicketId | null => parseOrderId(text) as TicketId | null;
+
+/** The text as a shipment id in lower case, or null when it is not a version 7 UUID. */
+export const parseShipmentId = (text: string): ShipmentId | null => parseOrderId(text) as ShipmentId | null;
 
 /** The text as a token in lower case, or null when it cannot be one: tokens are version 4 UUIDs. */
 export function parseTicketToken(text: string): TicketToken | null {

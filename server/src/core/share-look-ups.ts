@@ -1,6 +1,6 @@
 /**
  * Requests with the same key share a look-up, but only one that began after they arrived: what changed before a request came
- * (a key was revoked, tokens were rotated) is never taken from an older answer, and a thousand requests cost a few look-ups instead of a thousand.
+ * (an API key was revoked) is never taken from an older answer, and a thousand requests cost a few look-ups instead of a thousand.
  */
 export function shareLookUps<T>(lookUp: (id: string) => Promise<T>): (id: string) => Promise<T> {
   const running = new Map<string, Promise<T>>();

@@ -9,6 +9,8 @@ import {
   monthOf,
   parseInstant,
   parseMonthName,
+  parsePlainDate,
+  plainDateOf,
   startOfMonth,
 } from './time.ts';
 
@@ -117,5 +119,32 @@ describe('a month', () => {
 
   test.each(['2025_13', '2025_00', '2025-06', '25_06', '2025_6', '2025_06_x', ''])('has no name like %j', (text) => {
     expect(parseMonthName(text)).toBeNull();
+  });
+});
+
+describe('a day', () => {
+  test('is one that exists, of the years 1 to 9999', () => {
+    for (const day of ['2026-11-21', '2024-02-29', '0001-01-01', '9999-12-31']) expect(parsePlainDate(day)).toBe(day);
+    for (const text of [
+      '2025-02-29',
+      '2026-13-01',
+      '2026-00-01',
+      '2026-04-31',
+      '0000-01-01',
+      '2026-1-1',
+      '21.11.2026',
+      '',
+    ])
+      expect(parsePlainDate(text)).toBeNull();
+  });
+
+  test('is that of an instant in UTC', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: firstInstant, max: lastInstant }), (ms) => {
+        const day = plainDateOf(ms as Instant);
+        expect(parsePlainDate(day)).toBe(day);
+        expect(Math.floor(ms / dayMs) * dayMs).toBe(Date.parse(`${day}T00:00:00Z`));
+      }),
+    );
   });
 });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type BigIntStats, createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import type { FileFacts, ImportFiles } from '../domains/orders/order-import-file-service.ts';
+import type { FileFacts, ImportFiles } from '../jobs/imports/import-files.ts';
 import { openInputFile } from './input-file.ts';
 import { openRejectedLinesFile } from './rejected-lines-file.ts';
 

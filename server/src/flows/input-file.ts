@@ -127,7 +127,7 @@ function formatOf(first: Buffer, path: string): 'csv' | 'ndjson' {
     .replace(/^\uFEFF/, '')
     .trimStart();
   if (text.startsWith('[')) {
-    throw new InputFileError(`${path} is a JSON array. Make one order a line of it: jq -c '.[]'.`);
+    throw new InputFileError(`${path} is a JSON array. Make one row a line of it: jq -c '.[]'.`);
   }
   return text.startsWith('{') ? 'ndjson' : 'csv';
 }

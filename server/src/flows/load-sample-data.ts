@@ -1,12 +1,11 @@
-import { existsSync } from 'node:fs';
 import { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import type { Currency } from '../core/money.ts';
 import { createOrderImporter } from '../domains/orders/order-import-service.ts';
 import type { OrderFilter } from '../domains/orders/order-read-service.ts';
 import type { Orders } from '../domains/orders/orders-service.ts';
 import type { Database } from '../storage/database.ts';
 import { openInputFile } from './input-file.ts';
+import { packagedFile } from './packaged-file.ts';
 import { insertSampleMark, lastSampleMark } from './sample-data-queries.ts';
 
 export interface SampleData {
@@ -34,7 +33,7 @@ export interface SampleDataDeps {
   readonly config: { readonly currency: Currency };
 }
 
-const fileName = 'sample-data/online-retail.csv.gz';
+const fileName = 'online-retail.csv.gz';
 const everything: OrderFilter = { statuses: [], customerId: null, orderNumber: null, placedFrom: null, placedTo: null };
 
 /**
@@ -81,7 +80,7 @@ async function load(
   app: SampleDataDeps,
   { file, signal }: SampleDataOptions,
 ): Promise<{ orders: number; items: number }> {
-  const input = await openInputFile(file ?? packagedFile(), Readable.from([]));
+  const input = await openInputFile(file ?? packagedFile(fileName), Readable.from([]));
   try {
     const importer = createOrderImporter({
       db: app.db,
@@ -102,12 +101,4 @@ async function load(
   } finally {
     await input.close();
   }
-}
-
-/** The package's folder lies one folder above the bundle and two above this source. */
-function packagedFile(): string {
-  const candidates = ['..', '../..'].map((up) => fileURLToPath(new URL(`${up}/${fileName}`, import.meta.url)));
-  const found = candidates.find((path) => existsSync(path));
-  if (found === undefined) throw new Error(`The sample data is missing: ${candidates[0]}. Install Milliard again.`);
-  return found;
 }

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
-import type { RejectedLines } from '../domains/orders/order-import-file-service.ts';
-import { rejectedHeading, rejectedText } from '../domains/orders/order-rejected-text.ts';
+import { rejectedHeading, rejectedText } from '../core/rejected-text.ts';
+import type { RejectedLines } from '../jobs/imports/import-files.ts';
 
 /** The file of rejected lines cannot be written. */
 export class RejectedFileError extends Error {

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import { addCloudEventBodies } from './cloud-events.ts';
 import { addErrorAnswers, answerClientError } from './error-answers.ts';
 import { failureOf, problemOf, problemText } from './failure.ts';
 import type { HttpDeps, Routes } from './http-types.ts';
@@ -21,9 +22,22 @@ import { addOrderExportRoute } from './routes/orders-export.ts';
 import { addOrderHistogramRoute } from './routes/orders-histogram.ts';
 import { addOrderListRoutes } from './routes/orders-list.ts';
 import { addProblemRoutes } from './routes/problems.ts';
+import { addShipmentEventBulkRoute } from './routes/shipment-events-bulk.ts';
+import { addShipmentRoutes } from './routes/shipments.ts';
+import { addShipmentBulkRoute } from './routes/shipments-bulk.ts';
+import { addShipmentWriteRoutes } from './routes/shipments-write.ts';
 import { addTicketTokenRoutes } from './routes/ticket-tokens.ts';
 import { addTicketRoutes } from './routes/tickets.ts';
 import { addTicketBulkRoute } from './routes/tickets-bulk.ts';
+import { addTrackRoute } from './routes/track.ts';
+import { addUsageBulkRoute } from './routes/usage-bulk.ts';
+import { addUsageCorrectionRoutes } from './routes/usage-corrections.ts';
+import { addUsageMetricsRoute } from './routes/usage-metrics.ts';
+import { addUsageOverLimitRoute } from './routes/usage-over-limit.ts';
+import { addUsageRecordRoute } from './routes/usage-records.ts';
+import { addUsageStatusRoutes } from './routes/usage-status.ts';
+import { addUsageSubscriptionRoutes } from './routes/usage-subscriptions.ts';
+import { addUsageTypeRoutes } from './routes/usage-types.ts';
 import { addValidation } from './validation.ts';
 
 export interface BuildOptions extends HookOptions {
@@ -46,6 +60,7 @@ export async function buildFastify(deps: HttpDeps, options: BuildOptions): Promi
   addProblemRoutes(routes);
   await addDocsRoutes(routes);
   await fastify.register(async (api) => addApi(api.withTypeProvider(), deps), { prefix: '/api/v1' });
+  await fastify.register(async (open) => addTrackRoute(open.withTypeProvider(), deps), { prefix: '/api/v1' });
   await fastify.ready();
   return fastify;
 }
@@ -62,15 +77,30 @@ async function addApi(api: Routes, deps: HttpDeps): Promise<void> {
   addOrderHistogramRoute(api, deps);
   addOrderExportRoute(api, deps);
   // Before the single orders only for the order of the documentation; `bulk` is no id.
-  await api.register(async (bulk) => addOrderBulkRoute(bulk.withTypeProvider(), deps));
+  await addOrderBulkRoute(api, deps);
   addOrderRoutes(api, deps);
-  await api.register(async (bulk) => addTicketBulkRoute(bulk.withTypeProvider(), deps));
+  await addTicketBulkRoute(api, deps);
   addTicketRoutes(api, deps);
   addTicketTokenRoutes(api, deps);
+  addShipmentRoutes(api, deps);
+  addShipmentWriteRoutes(api, deps);
+  await addShipmentBulkRoute(api, deps);
+  await addShipmentEventBulkRoute(api, deps);
+  await addUsageBulkRoute(api, deps);
+  await api.register(async (events) => {
+    addCloudEventBodies(events);
+    addUsageRecordRoute(events.withTypeProvider(), deps);
+  });
+  addUsageCorrectionRoutes(api, deps);
+  addUsageOverLimitRoute(api, deps);
+  addUsageMetricsRoute(api, deps);
+  addUsageStatusRoutes(api, deps);
+  addUsageTypeRoutes(api, deps);
+  addUsageSubscriptionRoutes(api, deps);
   addJobRoutes(api, deps);
   addJobControlRoutes(api, deps);
   addJobEventsRoute(api, deps);
-  await api.register(async (bulk) => addOrderStatusBulkRoute(bulk.withTypeProvider(), deps));
+  await addOrderStatusBulkRoute(api, deps);
 }
 
 function createFastify({ app }: HttpDeps, { idleTimeoutMs }: BuildOptions): FastifyInstance {
@@ -79,6 +109,7 @@ function createFastify({ app }: HttpDeps, { idleTimeoutMs }: BuildOptions): Fast
     requestIdHeader: false,
     genReqId: (raw) => requestIdOf(raw),
     bodyLimit: app.config.http.bodyLimitBytes,
+    trustProxy: app.config.http.trustProxy.length === 0 ? false : [...app.config.http.trustProxy],
     connectionTimeout: idleTimeoutMs,
     // A bulk upload may take hours as long as it makes progress; heads and small bodies have limits of their own.
     requestTimeout: 0,

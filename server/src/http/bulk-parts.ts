@@ -29,17 +29,18 @@ export type ReadRow<Item> = (document: unknown, line: number) => BulkRow<Item>;
 export const partLines = 2_000;
 const maxLineBytes = 1024 * 1024;
 // 2,000 lines of a megabyte each would not fit in memory, so a part of very long lines ends early.
-const maxPartBytes = 16 * 1024 * 1024;
+export const maxPartBytes = 16 * 1024 * 1024;
 
 const faultDetails = {
   line_too_long: 'The line is longer than 1 MiB.',
   invalid_utf8: 'The line is not UTF-8.',
 } as const satisfies Record<LineFault, string>;
 
-/** Reads NDJSON into parts of exactly 2,000 lines (or 16 MiB where lines are very long), blank lines counted. */
+/** Reads NDJSON into parts of exactly so many lines (or 16 MiB where lines are very long), blank lines counted. */
 export async function* partsOfLines<Item>(
   source: AsyncIterable<Buffer>,
   read: ReadRow<Item>,
+  limit = partLines,
 ): AsyncGenerator<BulkPart<Item>> {
   const full: BulkRow<Item>[][] = [];
   let part: BulkRow<Item>[] = [];
@@ -47,7 +48,7 @@ export async function* partsOfLines<Item>(
   let size = 0;
   const count = (length: number): void => {
     size += length;
-    if (++lines < partLines && size < maxPartBytes) return;
+    if (++lines < limit && size < maxPartBytes) return;
     if (part.length > 0) full.push(part);
     part = [];
     lines = 0;

@@ -1,7 +1,10 @@
 import { Readable } from 'node:stream';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type BulkPart, partOfArray, partsOfLines, type ReadRow } from './bulk-parts.ts';
+import type { Scope } from '../domains/access/api-key.ts';
+import type { Caller } from './authenticate.ts';
+import { type BulkCsv, partsOfCsv } from './bulk-csv.ts';
+import { type BulkPart, partLines, partOfArray, partsOfLines, type ReadRow } from './bulk-parts.ts';
 import { type BulkKind, type BulkSummary, type Report, reports, runBulk } from './bulk-run.ts';
 import { drain } from './error-answers.ts';
 import { failureOf, httpError, problemOf } from './failure.ts';
@@ -9,10 +12,89 @@ import type { HttpDeps, Routes } from './http-types.ts';
 import { createOutcomeSpool } from './outcome-spool.ts';
 import type { ProblemCode } from './problems.ts';
 import { choice } from './query-parameters.ts';
-import { chunksOf, decodedBody, readJsonArray } from './request-input.ts';
+import { chunksOf, decodedBody, idempotencyKeyOf, readJsonArray } from './request-input.ts';
 import { pathOf } from './requests.ts';
 
-export const bulkQuery = z.strictObject({
+/** Who sends the rows of a bulk request, and how. */
+export interface BulkRequest<Query extends z.ZodRawShape> {
+  readonly caller: Caller;
+  /** The Idempotency-Key: rows without a key of their own have `<key>/<line>`. */
+  readonly requestKey: string | null;
+  /** The parameters that this route has beside those of every bulk route. */
+  readonly query: z.output<z.ZodObject<Query>>;
+}
+
+/** A route that takes many rows in one request. */
+export interface BulkRoute<Item, Outcome, Summary extends BulkSummary, Query extends z.ZodRawShape> {
+  readonly url: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly description: string;
+  readonly scope: Scope;
+  /** The document of a row and the lines of the answer (`outcomeLine`): for the documentation. */
+  readonly row: z.ZodType;
+  readonly answerLine: z.ZodType;
+  /** Names what is written in the metrics. */
+  readonly name: string;
+  /** Parameters of the URL beside `report`. */
+  readonly query?: Query;
+  /** Takes text/csv too: makes documents of its rows, which `readRow` judges as it judges those of NDJSON. */
+  readonly csv?: BulkCsv;
+  /** Lines of a part, which is one transaction; 2,000 unless given. */
+  readonly partLines?: number;
+  /** Called once a request. */
+  readRow(request: BulkRequest<Query>): ReadRow<Item>;
+  /** Called once a request, never while routes are registered: the documentation is made without an app. */
+  kind(request: BulkRequest<Query>): BulkKind<Item, Outcome, Summary>;
+}
+
+/** Adds a bulk route, in a context of its own: its bodies stay streams, those of other routes do not. */
+export async function addBulkRoute<
+  Item,
+  Outcome,
+  Summary extends BulkSummary,
+  Query extends z.ZodRawShape = Record<never, never>,
+>(routes: Routes, deps: HttpDeps, route: BulkRoute<Item, Outcome, Summary, Query>): Promise<void> {
+  const { summary, description, tag, scope, row, csv } = route;
+  await routes.register(async (own) => {
+    takeStreams(own, csv === undefined ? rowTypes : [...rowTypes, 'text/csv']);
+    own.post(
+      route.url,
+      {
+        schema: {
+          summary,
+          description,
+          tags: [tag],
+          querystring: route.query === undefined ? bulkQuery : bulkQuery.extend(route.query),
+        },
+        config: {
+          scope,
+          streams: true,
+          problems: bulkProblems,
+          streamedBody: {
+            'application/x-ndjson': row,
+            'application/json': z.array(row),
+            ...(csv === undefined ? {} : { 'text/csv': z.string().meta({ description: csv.description }) }),
+          },
+          streamedAnswer: { 'application/x-ndjson': route.answerLine },
+        },
+      },
+      (request, reply) => {
+        const { report = 'rejected', ...query } = request.query as z.output<typeof bulkQuery>;
+        const of = {
+          caller: request.caller,
+          requestKey: idempotencyKeyOf(request.headers),
+          query: query as BulkRequest<Query>['query'],
+        };
+        const { name, partLines: lines = partLines } = route;
+        const reading = { read: route.readRow(of), csv, partLines: lines };
+        return answerBulk(deps, { request, reply, report, name, reading, kind: route.kind(of) });
+      },
+    );
+  });
+}
+
+const bulkQuery = z.strictObject({
   report: choice(reports, 'Which outcomes are told: only rejected rows, all, or none.'),
 });
 
@@ -52,27 +134,33 @@ export const outcomeLine = (
       description: 'A line of the answer. The last one is the summary, or the error that ended the request.',
     });
 
-/** Bodies stay streams: the handler reads them at the pace of the database. For routes in a context of their own. */
-export function takeStreams(routes: Routes): void {
-  routes.removeAllContentTypeParsers();
-  for (const type of ['application/x-ndjson', 'application/ndjson', 'application/jsonl', 'application/json']) {
-    routes.addContentTypeParser(type, (_request, _payload, done) => done(null));
-  }
+const rowTypes = ['application/x-ndjson', 'application/ndjson', 'application/jsonl', 'application/json'];
+
+/** Bodies stay streams: the handler reads them at the pace of the database. */
+export function takeStreams(own: FastifyInstance, types: readonly string[]): void {
+  own.removeAllContentTypeParsers();
+  for (const type of types) own.addContentTypeParser(type, (_request, _payload, done) => done(null));
+}
+
+/** How the body of a request becomes rows. */
+interface Reading<Item> {
+  readonly read: ReadRow<Item>;
+  readonly csv: BulkCsv | undefined;
+  readonly partLines: number;
 }
 
 /** One bulk request: what it came by, and what it is about. */
-export interface BulkExchange<Item, Outcome, Summary extends BulkSummary> {
+interface BulkExchange<Item, Outcome, Summary extends BulkSummary> {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
   readonly report: Report;
-  /** Names what is written in the metrics. */
   readonly name: string;
-  readonly read: ReadRow<Item>;
+  readonly reading: Reading<Item>;
   readonly kind: BulkKind<Item, Outcome, Summary>;
 }
 
-/** Writes the rows of a request and answers with a stream of outcomes, which begins when the first part is stored. */
-export async function answerBulk<Item, Outcome, Summary extends BulkSummary>(
+/** Writes the rows of a request and answers with a stream of outcomes, which begins when the first part (behind a proxy: the last) is stored. */
+async function answerBulk<Item, Outcome, Summary extends BulkSummary>(
   deps: HttpDeps,
   exchange: BulkExchange<Item, Outcome, Summary>,
 ): Promise<FastifyReply> {
@@ -83,12 +171,14 @@ export async function answerBulk<Item, Outcome, Summary extends BulkSummary>(
   const spool = createOutcomeSpool({ limitBytes: app.config.http.spoolLimitBytes });
   let answering = false;
   let counted = kind.summary();
+  // A proxy such as nginx passes on no more of a body once the answer begins: it is answered when everything is stored.
+  const answersWhenStored = request.headers.via !== undefined;
   await new Promise<void>((resolve, reject) => {
     const onPart = (summary: Readonly<Summary>): void => {
       addToMetrics(deps, exchange, { summary, counted });
       counted = { ...summary };
       answering = true;
-      resolve();
+      if (!answersWhenStored) resolve();
     };
     const confirm = () => mayGoOn(deps, exchange);
     runBulk({ kind, parts, report, spool, confirm, onPart, stop: () => stopping.abort() }).then(
@@ -100,12 +190,18 @@ export async function answerBulk<Item, Outcome, Summary extends BulkSummary>(
         // Before the first part is stored the status can still tell of the failure; afterwards a last line does.
         if (answering) spool.end(errorLine(error, request), endOf(request, reply));
         else reject(error);
+        resolve();
         const { code } = failureOf(error);
         if (answering)
           app.logger.warn({ err: error, request_id: request.id, code, rows: counted }, 'a bulk request ended early');
       },
     );
   });
+  if (reply.raw.destroyed) {
+    // Nobody reads. A reader that never began would not close the spool's file.
+    for await (const _ of spool.read()) break;
+    return reply.hijack();
+  }
   // Without this a client that leaves while nothing is to be told would keep its spool.
   reply.raw.once('close', () => spool.end(''));
   return reply
@@ -114,12 +210,12 @@ export async function answerBulk<Item, Outcome, Summary extends BulkSummary>(
 }
 
 /** @throws DomainError when the client is gone, the server is being stopped, or the key is no longer in force */
-async function mayGoOn(
-  { isDraining }: HttpDeps,
-  { request, reply }: Pick<BulkExchange<unknown, unknown, BulkSummary>, 'request' | 'reply'>,
+export async function mayGoOn(
+  { isClosing }: HttpDeps,
+  { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
 ): Promise<void> {
   if (reply.raw.destroyed) throw httpError('malformed_request', 'The client is gone.');
-  if (isDraining()) throw httpError('shutting_down', 'The server is being stopped. Send the whole request again.');
+  if (isClosing()) throw httpError('shutting_down', 'The server is being stopped. Send the whole request again.');
   await request.caller.confirm();
 }
 
@@ -134,21 +230,22 @@ function addToMetrics<Summary extends BulkSummary>(
 }
 
 async function partsOf<Item>(
-  { request, read }: { readonly request: FastifyRequest; readonly read: ReadRow<Item> },
+  { request, reading }: { readonly request: FastifyRequest; readonly reading: Reading<Item> },
   { signal, arrayLimitBytes }: { readonly signal: AbortSignal; readonly arrayLimitBytes: number },
 ): Promise<AsyncIterable<BulkPart<Item>>> {
   const chunks = chunksOf(decodedBody(request.raw), signal);
-  const isArray = /^application\/json\b/i.test(request.headers['content-type'] ?? '');
-  if (!isArray) return partsOfLines(chunks, read);
+  const type = request.headers['content-type'] ?? '';
+  if (reading.csv !== undefined && /^text\/csv\b/i.test(type)) return partsOfCsv(chunks, reading.csv, reading);
+  if (!/^application\/json\b/i.test(type)) return partsOfLines(chunks, reading.read, reading.partLines);
   const documents = await readJsonArray(chunks, arrayLimitBytes);
-  return Readable.from(documents.length === 0 ? [] : [partOfArray(documents, read)]);
+  return Readable.from(documents.length === 0 ? [] : [partOfArray(documents, reading.read)]);
 }
 
-const errorLine = (error: unknown, { id, raw }: FastifyRequest): string =>
+export const errorLine = (error: unknown, { id, raw }: FastifyRequest): string =>
   `${JSON.stringify({ error: problemOf(failureOf(error), { id, path: pathOf(raw.url) }) })}\n`;
 
 /** Reads on for a moment, so that the last line arrives; whoever still sends then is cut off. */
-async function endOf({ raw }: FastifyRequest, reply: FastifyReply): Promise<void> {
+export async function endOf({ raw }: FastifyRequest, reply: FastifyReply): Promise<void> {
   reply.raw.once('finish', () => {
     if (!raw.complete) raw.socket.destroySoon();
   });

@@ -18,8 +18,11 @@ export interface BulkKind<Item, Outcome, Summary extends BulkSummary> {
   readonly outcomes: readonly (keyof Summary & string)[];
   /** Whether a part begins to be written while the one before it still is, or only when that is stored. */
   readonly parts: 'overlapping' | 'in_order';
-  /** Writes the items of a part; outcomes in their order. Never called for nothing. */
-  write(items: readonly Item[]): Promise<readonly Outcome[]>;
+  /**
+   * Writes the items of a part; outcomes in their order. Never called for nothing.
+   * @param part counted from 1, those of which no row is to be written too: the same body has the same parts
+   */
+  write(items: readonly Item[], part: number): Promise<readonly Outcome[]>;
   /**
    * Counts an outcome and says it: JSON members, `"outcome":"created","order_id":"…"`, or why the row was rejected (which is
    * counted by the caller). Text and no object: thousands of these stand between two parts.
@@ -57,6 +60,7 @@ export async function runBulk<Item, Outcome, Summary extends BulkSummary>(
   const summary = run.kind.summary();
   const source = run.parts[Symbol.asyncIterator]();
   let writing: Writing<Item, Outcome> | null = null;
+  let parts = 0;
   try {
     for (;;) {
       const coming = source.next();
@@ -67,7 +71,7 @@ export async function runBulk<Item, Outcome, Summary extends BulkSummary>(
       if (writing !== null && run.kind.parts === 'in_order') writing = await finish(run, writing, summary);
       await run.confirm();
       const before: Writing<Item, Outcome> | null = writing;
-      writing = begin(run, part);
+      writing = begin(run, part, ++parts);
       if (before !== null) await finish(run, before, summary);
     }
     if (writing !== null) await finish(run, writing, summary);
@@ -83,10 +87,11 @@ export async function runBulk<Item, Outcome, Summary extends BulkSummary>(
 function begin<Item, Outcome, Summary extends BulkSummary>(
   { kind }: BulkRun<Item, Outcome, Summary>,
   part: BulkPart<Item>,
+  number: number,
 ): Writing<Item, Outcome> {
   const items: Item[] = [];
   for (const row of part) if (row.rejection === null) items.push(row.item);
-  const outcomes = items.length === 0 ? Promise.resolve([]) : kind.write(items);
+  const outcomes = items.length === 0 ? Promise.resolve([]) : kind.write(items, number);
   // Its failure is told when its turn comes; until then it must not count as unhandled.
   outcomes.catch(() => {});
   return { part, outcomes };

@@ -39,7 +39,9 @@ async function answer(failure: Failure, { request, reply, logger, error }: Answe
   if (status >= 500 && retryAfterSeconds === undefined) {
     logger.error({ err: error, request_id: request.id, route: request.routeOptions.url }, 'a request failed');
   }
-  if (retryAfterSeconds !== undefined) void reply.header('retry-after', String(retryAfterSeconds));
+  // Whoever refused may know it better.
+  if (retryAfterSeconds !== undefined && !reply.hasHeader('retry-after'))
+    void reply.header('retry-after', String(retryAfterSeconds));
   if (status === 401) void reply.header('www-authenticate', 'Bearer realm="milliard"');
   await drain(request.raw);
   // What is still to come would be taken for the next request.

@@ -17,6 +17,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a key must allow; every route under /api/v1 says it. */
     scope?: Scope;
+    /** Answers without a key in every mode, and says so. */
+    public?: true;
     /** Which problems the call answers beside those of every call: for the documentation. */
     problems?: readonly ProblemCode[];
     /** The body or the answer is a stream: it may take as long as it makes progress. */
@@ -47,6 +49,8 @@ export interface HttpDeps {
   readonly app: App;
   readonly authenticate: Authenticate;
   readonly metrics: Metrics;
-  /** True once the server is being stopped. */
+  /** True once the server is being stopped: it is not ready any more, though requests are still answered. */
   readonly isDraining: () => boolean;
+  /** True at the end of that: new requests are refused, and long ones end at the next point where they can. */
+  readonly isClosing: () => boolean;
 }

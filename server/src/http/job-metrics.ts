@@ -43,9 +43,9 @@ export function addJobGauges(registers: Registry[], sources: JobMetricSources): 
   });
 }
 
-/** Both gauges of a scrape share one question, and so do scrapes while an older one is not answered: never two at once. */
-function createAsk(question: JobMetricSources['unfinishedRuns']): () => Promise<readonly UnfinishedRuns[] | null> {
-  let asking: Promise<readonly UnfinishedRuns[] | null> | null = null;
+/** The gauges of a scrape share one question, and so do scrapes while an older one is not answered: never two at once. */
+export function createAsk<Answer>(question: () => Promise<Answer>): () => Promise<Answer | null> {
+  let asking: Promise<Answer | null> | null = null;
   return async () => {
     asking ??= Promise.resolve()
       .then(question)

@@ -19,6 +19,12 @@ test('the same row is the same document at any time', () => {
   });
 });
 
+test('an end that is expected between two milliseconds is an instant all the same', () => {
+  expect(toJobDocument(jobRun({ remainingMs: 8_100.4 }))).toMatchObject({
+    expected_end_at: '2026-06-30T12:30:08.100Z',
+  });
+});
+
 test('what is not known is null', () => {
   const nothing = {
     total: null,

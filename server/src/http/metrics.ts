@@ -1,14 +1,25 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { TokenVerdict } from '../domains/tickets/ticket-token.ts';
+import type { UsageLag } from '../domains/usage/usage-service.ts';
 import type { UnfinishedRuns } from '../jobs/jobs.ts';
+import { addCacheMetrics, type CacheMetricSources } from './cache-metrics.ts';
 import { addJobGauges } from './job-metrics.ts';
+import { addUsageGauges } from './usage-gauges.ts';
+
+interface PoolUse {
+  readonly open: number;
+  readonly idle: number;
+  readonly waiting: number;
+}
 
 /** What /metrics reads when it is asked. */
-export interface MetricSources {
+export interface MetricSources extends CacheMetricSources {
   queued(): Readonly<Record<string, number>>;
-  poolUse(): { readonly open: number; readonly idle: number; readonly waiting: number };
+  /** By the name of the pool. */
+  poolUse(): Readonly<Record<string, PoolUse>>;
   jobKinds(): readonly string[];
   unfinishedRuns(): Promise<readonly UnfinishedRuns[]>;
+  usageLag(): Promise<UsageLag>;
 }
 
 /** Prometheus metrics of one server. Labels hold routes and statuses, never ids, keys or customers. */
@@ -91,6 +102,8 @@ export function createMetrics(): Metrics {
     watch(sources) {
       addGauges(registers, sources);
       addJobGauges(registers, sources);
+      addUsageGauges(registers, sources);
+      addCacheMetrics(registers, sources);
     },
     contentType: register.contentType,
     text: () => register.metrics(),
@@ -107,13 +120,15 @@ function addGauges(registers: Registry[], sources: MetricSources): void {
       for (const [queue, rows] of Object.entries(sources.queued())) queued.set({ queue }, rows);
     },
   });
-  const pool = new Gauge({
+  const connections = new Gauge({
     name: 'milliard_database_pool_connections',
-    help: 'Connections of the pool: open, idle, and requests that wait for one.',
-    labelNames: ['state'],
+    help: 'Connections of a pool, that of the requests or that of the jobs: open, idle, and work that waits for one.',
+    labelNames: ['pool', 'state'],
     registers,
     collect() {
-      for (const [state, count] of Object.entries(sources.poolUse())) pool.set({ state }, count);
+      for (const [pool, use] of Object.entries(sources.poolUse())) {
+        for (const [state, count] of Object.entries(use)) connections.set({ pool, state }, count);
+      }
     },
   });
 }

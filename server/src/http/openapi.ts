@@ -59,6 +59,9 @@ const fromZod = createJsonSchemaTransform({ skipList: [] });
 const allComponents = createJsonSchemaTransformObject({});
 type Document = Parameters<typeof fromZod>[0];
 
+/** Of these a public call answers all but those about keys. */
+const aboutKeys: readonly ProblemCode[] = ['unauthenticated', 'forbidden'];
+
 /** How @fastify/swagger makes the document: from the very zod schemas that validate. */
 export const openApiOptions: FastifyDynamicSwaggerOptions = {
   openapi: {
@@ -73,6 +76,9 @@ export const openApiOptions: FastifyDynamicSwaggerOptions = {
     tags: [
       { name: 'orders', description: 'Orders and their status histories.' },
       { name: 'tickets', description: 'Tickets, their secret tokens, and what a token is worth at the door.' },
+      { name: 'shipments', description: 'Shipments, their articles, and what carriers report of them.' },
+      { name: 'tracking', description: 'Where a parcel is, for whoever has its number; no key.' },
+      { name: 'usage', description: 'Metered usage: raw records in, exact sums by subscription, type and day out.' },
       { name: 'jobs', description: 'Long work that goes on where it stopped, whatever is killed meanwhile.' },
       { name: 'health', description: 'For load balancers and monitoring; no key.' },
       { name: 'problems', description: 'What can go wrong, and what to do.' },
@@ -131,8 +137,10 @@ function bodiesOf({ body }: { body?: unknown }, document: Document): { body?: un
   return { body: { content: Object.fromEntries(content) } };
 }
 
-const securityOf = ({ config }: RouteOptions) =>
-  config?.scope === undefined ? {} : { security: [{ apiKey: [] }], 'x-scope': config.scope };
+function securityOf({ config }: RouteOptions): object {
+  if (config?.public === true) return { security: [] };
+  return config?.scope === undefined ? {} : { security: [{ apiKey: [] }], 'x-scope': config.scope };
+}
 
 function responsesOf(schema: FastifySchema, { config }: RouteOptions): Record<string, unknown> {
   const responses: Record<string, unknown> = {};
@@ -145,11 +153,12 @@ function responsesOf(schema: FastifySchema, { config }: RouteOptions): Record<st
   }
   if (config?.streamedAnswer !== undefined)
     responses['200'] = { description: 'A stream.', ...contentOf(config.streamedAnswer) };
-  if (config?.scope === undefined)
+  if (config?.scope === undefined && config?.public !== true)
     return Object.keys(responses).length > 0
       ? responses
       : { 200: { description: 'OK', content: { 'application/json': { schema: z.looseObject({}) } } } };
-  const codes = [...(config.problems ?? []), ...commonProblems];
+  const common = config.public === true ? commonProblems.filter((code) => !aboutKeys.includes(code)) : commonProblems;
+  const codes = [...(config.problems ?? []), ...common];
   for (const status of [...new Set(codes.map((code) => problemTypeOf(code).status))].sort()) {
     const here = [...new Set(codes.filter((code) => problemTypeOf(code).status === status))];
     responses[String(status)] = {

@@ -253,7 +253,7 @@ describe('the server', () => {
       /milliard_http_request_duration_seconds_count\{method="POST",route="\/api\/v1\/orders",status="201"\} \d+/,
     );
     expect(body).toMatch(/milliard_group_commit_rows_count\{queue="orders"\} [1-9]/);
-    expect(body).toContain('milliard_database_pool_connections{state="idle"}');
+    expect(body).toContain('milliard_database_pool_connections{pool="requests",state="idle"}');
     expect(body).toContain('milliard_group_commit_queued_rows{queue="statuses"} 0');
   });
 });

@@ -1,9 +1,13 @@
 import { STATUS_CODES } from 'node:http';
 import type { AccessErrorCode } from '../domains/access/api-keys-service.ts';
 import type { OrderErrorCode } from '../domains/orders/order-errors.ts';
+import type { ShipmentErrorCode } from '../domains/shipments/shipment.ts';
 import type { TicketErrorCode } from '../domains/tickets/ticket.ts';
+import type { UsageErrorCode } from '../domains/usage/usage.ts';
 import type { JobErrorCode } from '../jobs/job-errors.ts';
 import type { StorageErrorCode } from '../storage/faults.ts';
+import type { ProblemType } from './problem-type.ts';
+import { usageProblems } from './usage-problems.ts';
 
 /** Codes that only HTTP knows. */
 export type HttpErrorCode =
@@ -26,6 +30,7 @@ export type HttpErrorCode =
   | 'headers_too_large'
   | 'unsupported_media_type'
   | 'request_timeout'
+  | 'rate_limited'
   | 'foreign_host'
   | 'foreign_origin'
   | 'spool_full'
@@ -36,20 +41,11 @@ export type ProblemCode =
   | HttpErrorCode
   | JobErrorCode
   | OrderErrorCode
+  | ShipmentErrorCode
   | TicketErrorCode
+  | UsageErrorCode
   | AccessErrorCode
   | StorageErrorCode;
-
-export interface ProblemType {
-  readonly status: number;
-  readonly title: string;
-  /** What happened and what to do, for GET /problems/{code}. */
-  readonly help: string;
-  /** The same request may succeed when it is sent again after so long. */
-  readonly retryAfterSeconds?: number;
-  /** Details of such errors are for the log: clients get `help`. */
-  readonly secret?: true;
-}
 
 const again =
   'A create or status with a key (order_number, ticket_number, Idempotency-Key, event_key) may be sent again without fear of doubling.';
@@ -134,6 +130,12 @@ export const problemTypes = {
     help: 'Send application/json (bulk also takes application/x-ndjson, and gzip as Content-Encoding).',
   },
   request_timeout: { status: 408, title: 'Request timeout', help: 'The request did not arrive in time.' },
+  rate_limited: {
+    status: 429,
+    title: 'Too many requests',
+    help: 'This address asked too often. Wait as long as Retry-After says. Who has an API key asks /api/v1/shipments, which knows no such limit.',
+    retryAfterSeconds: 60,
+  },
   foreign_host: {
     status: 403,
     title: 'Foreign host',
@@ -176,7 +178,7 @@ export const problemTypes = {
   occurred_at_in_future: {
     status: 422,
     title: 'occurred_at in the future',
-    help: 'A status may be at most 5 minutes ahead of the server.',
+    help: 'A status or an event may be at most 5 minutes ahead of the server.',
   },
   event_key_reused: {
     status: 422,
@@ -205,6 +207,19 @@ export const problemTypes = {
     help: 'A histogram may have 50,000 rows (interval, status and currency). Ask for days, for a shorter range, or for fewer statuses.',
   },
 
+  shipment_not_found: {
+    status: 404,
+    title: 'Shipment not found',
+    help: 'There is no shipment of this carrier with this tracking number. Case, spaces and hyphens do not count, leading zeros do.',
+  },
+  shipment_key_reused: {
+    status: 422,
+    title: 'Shipment key reused',
+    help: 'The carrier and the tracking number belong to a shipment that was sent with another content, or that came with an import.',
+  },
+  shipment_refused: { status: 422, title: 'Shipment refused', help: 'The database refused this shipment.' },
+  event_refused: { status: 422, title: 'Event refused', help: 'The database refused this event.' },
+
   ticket_not_found: { status: 404, title: 'Ticket not found', help: 'There is no ticket with this id.' },
   ticket_key_reused: {
     status: 422,
@@ -223,6 +238,8 @@ export const problemTypes = {
     help: 'The token of this ticket was revoked and its new one is on the way: a rotation is running. Ask again shortly.',
     retryAfterSeconds: 5,
   },
+
+  ...usageProblems,
 
   job_kind_unknown: {
     status: 404,

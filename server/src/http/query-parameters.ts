@@ -13,7 +13,10 @@ export const parameter = <T>(read: (text: string, refuse: Refuse) => T, meta: Re
   requiredParameter(read, meta).optional().meta(meta);
 
 /** The same for one that must not be left out. */
-const requiredParameter = <T>(read: (text: string, refuse: Refuse) => T, meta: Readonly<Record<string, unknown>>) =>
+export const requiredParameter = <T>(
+  read: (text: string, refuse: Refuse) => T,
+  meta: Readonly<Record<string, unknown>>,
+) =>
   z
     .unknown()
     .transform((value, context): T => {

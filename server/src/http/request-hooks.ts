@@ -23,10 +23,9 @@ export function addRequestHooks(fastify: FastifyInstance, deps: HttpDeps, option
       'referrer-policy': 'no-referrer',
       'cache-control': 'no-store',
     });
-    if (deps.isDraining()) void reply.header('connection', 'close');
     try {
       if (options.localOnly) assertLocal(request.raw);
-      if (deps.isDraining() && request.routeOptions.config.whileDraining !== true) {
+      if (deps.isClosing() && request.routeOptions.config.whileDraining !== true) {
         throw httpError('shutting_down', 'The server is being stopped. Send the request again.');
       }
       if (!isQueryWellFormed(request.raw.url))

@@ -1,10 +1,10 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { App } from '../app.ts';
 import { parseConfig } from '../config.ts';
 import { silentLogger } from '../core/ports.ts';
 import { authenticateNobody, createAuthenticate } from './authenticate.ts';
 import { buildFastify } from './build-fastify.ts';
+import { createDrain, type DrainPeriods } from './drain.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 
 export interface HttpServerOptions {
@@ -17,6 +17,8 @@ export interface HttpServerOptions {
   /** How long a socket may be idle (60 s), and a body that is no stream be under way (30 s). */
   readonly idleTimeoutMs?: number;
   readonly bodyTimeoutMs?: number;
+  /** How it takes leave of its clients (at once). */
+  readonly drain?: DrainPeriods;
 }
 
 export interface HttpServer {
@@ -25,29 +27,39 @@ export interface HttpServer {
   /** @throws Error of the socket, e.g. EADDRINUSE */
   listen(host: string, port: number): Promise<{ url: string }>;
   /**
-   * Drains: /readyz answers 503, new requests too, connections are not kept; waits up to 10 s for requests and streams under
-   * way, then cuts them off. The app is closed by whoever opened it.
+   * Drains: /readyz answers 503; after the notice no connection is accepted any more and kept ones are ended, see DrainPeriods;
+   * then new requests get 503, and those under way up to 10 s. The app is closed by whoever opened it. May be called again.
    */
   close(): Promise<void>;
 }
 
-const drainMs = 10_000;
-
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const { app, mode, authentication, metrics = createMetrics() } = options;
-  let draining = false;
+  const drain = createDrain(options.drain ?? { noticeMs: 0, idleMs: 0 });
   metrics.watch({
-    queued: () => ({ ...app.orders.queued(), tickets: app.tickets.queued() }),
-    poolUse: () => app.db.poolUse(),
+    queued: () => {
+      const { shipments, events } = app.shipments.queued();
+      return {
+        ...app.orders.queued(),
+        tickets: app.tickets.queued(),
+        usage: app.usage.queued(),
+        shipments,
+        'shipment events': events,
+      };
+    },
+    poolUse: () => app.poolUse(),
+    caches: () => app.caches.state(),
     jobKinds: () => app.jobs.kinds().map(({ name }) => name),
     unfinishedRuns: () => app.jobs.unfinished(),
+    usageLag: () => app.usage.lag(),
   });
   const fastify = await buildFastify(
     {
       app,
       metrics,
       authenticate: authentication === 'required' ? createAuthenticate(app.keys) : authenticateNobody,
-      isDraining: () => draining,
+      isDraining: drain.isDraining,
+      isClosing: drain.isClosing,
     },
     {
       localOnly: mode === 'dev' || authentication === 'none',
@@ -55,35 +67,17 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
       bodyTimeoutMs: options.bodyTimeoutMs ?? 30_000,
     },
   );
-  const running = countRunning(fastify);
+  drain.watch(fastify.server);
+  let closing: Promise<void> | null = null;
 
   return {
     fastify,
     listen: async (host, port) => ({ url: await fastify.listen({ host, port }) }),
-    async close() {
-      if (draining) return;
-      draining = true;
-      fastify.server.closeIdleConnections();
-      const late = new AbortController();
-      await Promise.race([running.none(), delay(drainMs, undefined, { signal: late.signal }).catch(() => {})]);
-      late.abort();
-      fastify.server.closeAllConnections();
-      await fastify.close();
+    close() {
+      closing ??= drain.leave().then(() => fastify.close());
+      return closing;
     },
   };
-}
-
-/** Counts requests between their arrival and the end of their answer, whichever way it ends. */
-function countRunning(fastify: FastifyInstance) {
-  let count = 0;
-  const waiting: (() => void)[] = [];
-  fastify.server.on('request', (_request, response) => {
-    count++;
-    response.once('close', () => {
-      if (--count === 0) for (const resolve of waiting.splice(0)) resolve();
-    });
-  });
-  return { none: () => (count === 0 ? Promise.resolve() : new Promise<void>((resolve) => waiting.push(resolve))) };
 }
 
 /** The OpenAPI document of the server; needs no database. */
@@ -91,7 +85,13 @@ export async function openApiDocument(): Promise<object> {
   // Routes use these only when they are called, and nothing calls them here.
   const app = { config: parseConfig({}), logger: silentLogger } as unknown as App;
   const fastify = await buildFastify(
-    { app, metrics: createMetrics(), authenticate: authenticateNobody, isDraining: () => false },
+    {
+      app,
+      metrics: createMetrics(),
+      authenticate: authenticateNobody,
+      isDraining: () => false,
+      isClosing: () => false,
+    },
     { localOnly: true, idleTimeoutMs: 0, bodyTimeoutMs: 0 },
   );
   const document = fastify.swagger();

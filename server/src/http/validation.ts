@@ -3,6 +3,17 @@ import { z } from 'zod';
 import { InvalidInputError } from '../core/errors.ts';
 import { fieldErrorsOf } from '../core/validation.ts';
 
+const shortcuts = new WeakMap<z.ZodType, (data: never) => unknown>();
+
+/**
+ * A quicker way to what a schema makes of input, for routes where a microsecond counts.
+ * @param read null: the schema judges, and words the fault
+ */
+export function withShortcut<S extends z.ZodType>(schema: S, read: (data: z.input<S>) => z.output<S> | null): S {
+  shortcuts.set(schema, read as (data: never) => unknown);
+  return schema;
+}
+
 const placeOf: Readonly<Record<string, string>> = {
   querystring: '/query',
   params: '/path',
@@ -15,7 +26,10 @@ export function addValidation(fastify: FastifyInstance): void {
   fastify.setValidatorCompiler(({ schema, httpPart }) => {
     if (!(schema instanceof z.ZodType)) throw new RangeError('Requests are validated by zod schemas.');
     const place = placeOf[httpPart ?? 'body'] ?? '';
+    const shortcut = shortcuts.get(schema);
     return (data: unknown) => {
+      const quick = shortcut?.(data as never) ?? null;
+      if (quick !== null) return { value: quick };
       const result = schema.safeParse(data);
       return result.success ? { value: result.data } : { error: toError(result.error, place) };
     };

@@ -73,7 +73,7 @@ export async function runBatch(deps: BatchDeps, range: RangePosition, askedRows:
   const { hand } = deps;
   let attempts = 0;
   let startedMs = 0;
-  const done = await deps.db.transaction(async (tx) => {
+  const transaction = deps.db.transaction(async (tx) => {
     startedMs = performance.now();
     if (++attempts > 1) {
       if (hand.signal.aborted) throw new StoppedError();
@@ -82,6 +82,7 @@ export async function runBatch(deps: BatchDeps, range: RangePosition, askedRows:
     }
     return doBatch(deps, tx, { range, askedRows });
   });
+  const done = await transaction.finally(() => deps.work.settled?.());
   return { ...done, durationMs: performance.now() - startedMs, attempts };
 }
 

@@ -92,6 +92,8 @@ export interface JobWork<Cursor extends Json = Json, Plan = unknown> {
    * until that row stands alone. Every other error stops the run or is tried again. May run several times for one batch.
    */
   apply(tx: Transaction, batch: JobBatch<Cursor, Plan>): Promise<BatchResult>;
+  /** After the transaction of a batch, whether it was committed or not: for caches of what it changed. Must not throw. */
+  settled?(): void | Promise<void>;
   /** After the last batch of the last range: proves that nothing is left, or says what to do next. */
   finish(): Promise<JobFinish<Cursor>>;
   /** Takes away what the run made and nobody needs any more, when it is cancelled. May be called again; `signal` is aborted. */

@@ -124,4 +124,4 @@ export interface Jobs {
 
 /** The moment a run is expected to end at the present speed; null = not known. */
 export const expectedEnd = (run: JobRun, now: Instant): Instant | null =>
-  run.remainingMs === null ? null : ((now + run.remainingMs) as Instant);
+  run.remainingMs === null ? null : (Math.round(now + run.remainingMs) as Instant);

@@ -4,7 +4,7 @@ import type { RowTexts, Statement } from './sql.ts';
 /** A named statement whose rows are made of their texts. */
 export type PreparedRead<Row> = Statement<Row> & Required<Pick<Statement<Row>, 'name' | 'rowOf'>>;
 
-/** What the driver's queries are beneath their published types (pg 8.23); the tests of the read clients run on it. */
+/** What the driver's queries are beneath their published types (pg 8.23.1, pinned in package.json); the tests of the read clients run on it. */
 interface DriverConnection {
   readonly parsedStatements: Record<string, string>;
   readonly submittedNamedStatements: Record<string, string>;

@@ -24,6 +24,7 @@ export interface TestApi {
 export interface TestApiOptions extends Partial<Omit<HttpServerOptions, 'app' | 'metrics'>> {
   readonly http?: Partial<Config['http']>;
   readonly database?: Partial<Config['database']>;
+  readonly cache?: Partial<Config['cache']>;
   readonly logger?: Logger;
   /** Another way to the database, e.g. one that can be cut. */
   readonly databaseUrl?: string;
@@ -39,6 +40,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     ...standard,
     http: { ...standard.http, ...options.http },
     database: { ...standard.database, poolSize: 4, readClients: 1, ...options.database },
+    cache: { ...standard.cache, ...options.cache },
   };
   const metrics = createMetrics();
   const databaseUrl = options.databaseUrl ?? url;
@@ -48,6 +50,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     logger,
     applicationName: 'milliard test',
     onCommit: metrics.onCommit,
+    cache: true,
   });
   const app: App = options.jobs === undefined ? opened : { ...opened, jobs: options.jobs(opened.db) };
   const server = await createHttpServer({ mode: 'dev', authentication: 'none', ...options, app, metrics });
@@ -69,6 +72,14 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
           'tickets',
           'ticket_keys',
           'ticket_tokens',
+          'shipments',
+          'shipment_articles',
+          'shipment_events',
+          'usage_batches',
+          'usage_records',
+          'usage_adjustments',
+          'usage_daily',
+          'usage_totals',
           'api_keys',
           'audit_log',
           'customer_salts',

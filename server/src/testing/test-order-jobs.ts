@@ -1,19 +1,17 @@
 import { afterEach, beforeEach, expect } from 'vitest';
+import type { RejectedLine } from '../core/import-line.ts';
 import type { Currency } from '../core/money.ts';
 import type { Clock } from '../core/time.ts';
 import { createOrderGenerateKind } from '../domains/orders/order-generate-jobs.ts';
 import { createOrderImportKind } from '../domains/orders/order-import-jobs.ts';
-import type { RejectedLine } from '../domains/orders/order-import-part.ts';
 import { createOrderVerifyKind } from '../domains/orders/order-verify-jobs.ts';
 import type { OrderWriter } from '../domains/orders/order-write-service.ts';
 import { createImportFiles } from '../flows/import-files.ts';
 import type { JobKind, JobRun, RunId } from '../jobs/job.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Database } from '../storage/database.ts';
-import { StorageError } from '../storage/faults.ts';
 import { dynamic, sql } from '../storage/sql.ts';
-import { openCommitCutter } from './commit-cutter.ts';
-import { createTestClient } from './open-database.ts';
+import { withCuts, withStops } from './stopped-runs.ts';
 import { createTestJobs, noThrottle } from './test-jobs.ts';
 import { inconsistencies, openTestOrders, type TestOrders } from './test-orders.ts';
 
@@ -35,8 +33,6 @@ export interface TestOrderJobs extends TestOrders {
   importTables(): Promise<string[]>;
   empty(): Promise<unknown>;
 }
-
-export const untouched = { signal: new AbortController().signal, whenStopped: 'pause' } as const;
 
 /** Orders with the kinds of jobs about them. After each test the orders agree with their histories and nothing lies about. */
 export async function openTestOrderJobs(): Promise<TestOrderJobs> {
@@ -111,44 +107,4 @@ function createEngine({ db, writer, clock, rows, tell }: EngineOptions): Jobs {
   return createTestJobs(db, {
     kinds: kinds.map((kind) => ({ ...kind, batchRows: { initial: rows, min: rows, max: rows } })),
   });
-}
-
-async function withStops(runId: RunId, engine: () => Jobs, limit: number): Promise<{ run: JobRun; stops: number }> {
-  for (let stops = 0; ; stops++) {
-    const stop = new AbortController();
-    const jobs = engine();
-    const run = await jobs.runHere(runId, {
-      signal: stop.signal,
-      whenStopped: 'pause',
-      // Told at most twice a second, but at once of the first batch.
-      onProgress: () => (stops < limit ? stop.abort() : undefined),
-    });
-    if (run.state !== 'paused') return { run, stops };
-    await jobs.resume(runId, 'test');
-  }
-}
-
-async function withCuts(runId: RunId, url: string, engineOn: (client: Database) => Jobs): Promise<JobRun> {
-  const cutter = await openCommitCutter(url);
-  const client = createTestClient(cutter.url);
-  const cuts = setInterval(
-    () => cutter.cutCommit(Math.floor(Math.random() * 4), Math.random() < 0.5 ? 'before' : 'after'),
-    30,
-  );
-  const end = setTimeout(() => clearInterval(cuts), 1_500);
-  try {
-    for (;;) {
-      try {
-        return await engineOn(client).runHere(runId, untouched);
-      } catch (error) {
-        // The cut came while the run was taken or let go: somebody else goes on.
-        if (!(error instanceof StorageError)) throw error;
-      }
-    }
-  } finally {
-    clearInterval(cuts);
-    clearTimeout(end);
-    await client.close();
-    await cutter.close();
-  }
 }

@@ -1,8 +1,12 @@
 import type { Command } from 'commander';
 import type { App } from '../../app.ts';
 import type { Config } from '../../config.ts';
+import { type Day, dayOf, formatDay } from '../../core/days.ts';
+import type { Shipment } from '../../domains/shipments/shipment.ts';
 import { loadSampleData } from '../../flows/load-sample-data.ts';
+import { findSomeShipment, loadSampleShipments } from '../../flows/load-sample-shipments.ts';
 import { loadSampleTickets } from '../../flows/load-sample-tickets.ts';
+import { findUsedSubscription, loadSampleUsage } from '../../flows/load-sample-usage.ts';
 import { acquireEmbedded, type EmbeddedServer } from '../../storage/embedded/embedded-postgres.ts';
 import { migrate } from '../../storage/migrator.ts';
 import { describedCommand } from '../command.ts';
@@ -28,7 +32,7 @@ export function devCommand(context: CliContext): Command {
     endedBySignal: 'ended by Ctrl-C or SIGTERM before it served',
   })
     .option('--port <port>', 'port to listen on (MILLIARD_PORT, 8000)')
-    .option('--no-sample-data', 'do not load the sample orders and tickets into an empty database')
+    .option('--no-sample-data', 'do not load sample orders, tickets, shipments and usage into an empty database')
     .action(async (options: DevOptions, command: Command) => {
       const run = runOf(context, command);
       const parsed = run.config();
@@ -99,13 +103,15 @@ async function serve(run: Run, { config, options, databaseUrl }: Serving): Promi
       const report = (text: string): void => run.output.note(text);
       await loadSampleData(app, { report, signal });
       await loadSampleTickets(app, { report });
+      await loadSampleShipments(app, { report, signal });
+      await loadSampleUsage(app, { report });
     },
     onListening: async (url, app) => run.output.say(await welcome(url, app)),
   });
 }
 
 /** What a newcomer does next; every line works when it is pasted. */
-async function welcome(url: string, { orders, tickets }: App): Promise<string> {
+async function welcome(url: string, { orders, tickets, shipments, usage, clock }: App): Promise<string> {
   const all = { statuses: [], customerId: null, orderNumber: null, placedFrom: null, placedTo: null };
   const { items } = await orders.listOrders({ filter: all, direction: 'newest', limit: 1, after: null });
   const total = await orders.countOrders(all);
@@ -114,6 +120,8 @@ async function welcome(url: string, { orders, tickets }: App): Promise<string> {
     `${n.toLocaleString('en')}${precision === 'exact' ? '' : '+'}`;
   const example = items[0];
   const ticket = await tickets.findSomeTicket();
+  const shipment = await findSomeShipment(shipments);
+  const subscription = await findUsedSubscription(usage);
   return [
     '',
     `Milliard serves ${url}   (the API: ${url}/docs)`,
@@ -128,7 +136,28 @@ async function welcome(url: string, { orders, tickets }: App): Promise<string> {
       : [
           `  curl -s ${url}/api/v1/tickets/${ticket}/token | curl -X POST ${url}/api/v1/tickets/verify -H 'content-type: application/json' -d @-`,
         ]),
+    ...(shipment === null ? [] : shipmentLines(url, shipment)),
+    ...(subscription === null ? [] : usageLines(url, subscription, dayOf(clock.now()))),
     '',
     'Ctrl-C stops it.',
   ].join('\n');
+}
+
+/** What a subscription used in the past week, and who used the most. */
+function usageLines(url: string, subscription: string, today: Day): string[] {
+  const period = `from=${formatDay((today - 7) as Day)}&to=${formatDay(today)}`;
+  return [
+    `  curl '${url}/api/v1/usage/metrics?subscription_id=${encodeURIComponent(subscription)}&${period}&group_by=day'`,
+    `  curl '${url}/api/v1/usage/over-limit?price_limit=100&limit=5'`,
+  ];
+}
+
+/** What whoever waits for the parcel sees, and what the merchant sees. */
+function shipmentLines(url: string, { carrier, trackingNumber }: Shipment): string[] {
+  const path = [carrier, trackingNumber].map(encodeURIComponent).join('/');
+  return [
+    `  curl '${url}/api/v1/track/${path}'`,
+    `  curl '${url}/api/v1/shipments/${path}'`,
+    `  curl '${url}/api/v1/shipments?needs_attention=true&limit=5'`,
+  ];
 }

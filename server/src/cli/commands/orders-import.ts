@@ -1,12 +1,10 @@
 import { type Command, Option } from 'commander';
 import { importPresets } from '../../domains/orders/order-import-presets.ts';
 import { describedCommand, does } from '../command.ts';
-import type { CliContext, Run } from '../context.ts';
-import { importAsJob } from '../import-as-job.ts';
-import { importDirectly } from '../import-directly.ts';
-import { type ImportOptions, isReadableAgain } from '../import-input.ts';
+import type { CliContext } from '../context.ts';
+import { collected } from '../import-input.ts';
 import { jobExits } from '../job-options.ts';
-import { UsageError } from '../stopped.ts';
+import { importOrderFile, type OrderImportOptions } from '../orders-import.ts';
 
 const description =
   'Import a file of orders: CSV or NDJSON, plain or gzip (told by content), "-" for standard input. What is stored already is recognised by its order number: sending a file again changes nothing. A file is imported by a job: the same command goes on with one that was stopped or killed, as long as the file is the same, and the counts at the end are those of all of it. Standard input cannot be read twice: it is sent again as a whole.';
@@ -26,7 +24,7 @@ Presets:
 
 /** `milliard orders import` */
 export const importCommand = (context: CliContext): Command =>
-  does<ImportOptions>(
+  does<OrderImportOptions>(
     describedCommand('import', {
       description,
       examples: [
@@ -64,14 +62,5 @@ export const importCommand = (context: CliContext): Command =>
       .option('--rate <rows>', 'at most so many rows a second; each row of a CSV file counts twice: read and written')
       .addHelpText('after', presets),
     context,
-    runImport,
+    (run, options, [path = '']) => importOrderFile(run, options, path),
   );
-
-const collected = (text: string, before: readonly string[] = []): string[] => [...before, text];
-
-async function runImport(run: Run, options: ImportOptions, [path = '']: readonly string[]): Promise<number> {
-  if (options.dryRun !== true && (await isReadableAgain(path))) return importAsJob(run, options, path);
-  if (options.rate !== undefined)
-    throw new UsageError('--rate goes with a file that is imported, not with a pipe or --dry-run.');
-  return importDirectly(run, options, path);
-}

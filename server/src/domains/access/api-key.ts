@@ -1,7 +1,7 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 
 /**
- * What a key may do. `orders:import` writes histories as they were somewhere else; `tickets:token` alone reads the secrets of
+ * What a key may do. `orders:import` and `shipments:import` write histories as they were somewhere else; `tickets:token` alone reads the secrets of
  * tickets, `tickets:verify` is what a scanner at the door needs.
  */
 export const scopes = [
@@ -12,6 +12,13 @@ export const scopes = [
   'tickets:write',
   'tickets:verify',
   'tickets:token',
+  'shipments:read',
+  'shipments:write',
+  'shipments:import',
+  'usage:read',
+  'usage:write',
+  'usage:import',
+  'usage:correct',
   'jobs:read',
   'jobs:write',
   'admin',

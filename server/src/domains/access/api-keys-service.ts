@@ -3,7 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError } from '../../core/errors.ts';
 import { shareLookUps } from '../../core/share-look-ups.ts';
 import type { Clock, Instant } from '../../core/time.ts';
+import { announceChanges } from '../../storage/cache/announcement.ts';
+import { type Caches, noCaches } from '../../storage/cache/caches.ts';
 import type { Database } from '../../storage/database.ts';
+import { StorageError } from '../../storage/faults.ts';
 import {
   allows,
   formatApiKey,
@@ -50,8 +53,22 @@ export interface ApiKeys {
   authenticate(text: string, needed: Scope): Promise<ApiKey>;
 }
 
-export function createApiKeys({ db, clock }: { db: Database; clock: Clock }): ApiKeys {
+export interface ApiKeysDeps {
+  readonly db: Database;
+  readonly clock: Clock;
+  /** How long after its last look-up a key opens what is cached, for reading, while the database does not answer; default 0. */
+  readonly graceMs?: number;
+  /** Hears of keys that other servers revoke. */
+  readonly caches?: Pick<Caches, 'listen'>;
+}
+
+const announcedAs = 'api_keys';
+
+export function createApiKeys({ db, clock, graceMs = 0, caches = noCaches }: ApiKeysDeps): ApiKeys {
   const verified = createVerifiedKeys();
+  caches.listen(announcedAs, (keyIds) => {
+    for (const keyId of keyIds) verified.drop(keyId);
+  });
   const find = shareLookUps(async (keyId) => {
     const askedMs = performance.now();
     return { row: (await db.read(apiKeyById(keyId)))[0] ?? null, askedMs };
@@ -60,10 +77,20 @@ export function createApiKeys({ db, clock }: { db: Database; clock: Clock }): Ap
   const lookUp = async (presented: PresentedKey): Promise<ApiKeyRow | null> => {
     const { row, askedMs } = await find(presented.keyId);
     // An unknown id costs the same comparison as a wrong secret: the time tells nothing.
+    if (row === null || row.revokedAt !== null) verified.drop(presented.keyId);
     if (!isSecret(presented.secret, row?.secretHash ?? nobody) || row === null || row.revokedAt !== null) return null;
     verified.add(row, askedMs);
     return row;
   };
+
+  /** While the database is away nobody can revoke a key: what was in force a while ago may still read what is cached. */
+  const lookUpOrTrust = (presented: PresentedKey, needed: Scope): Promise<ApiKeyRow | null> =>
+    lookUp(presented).catch((error: unknown) => {
+      const isAway = error instanceof StorageError && error.code === 'storage_unavailable';
+      const known = isAway && needed.endsWith(':read') ? verified.find(presented, graceMs) : null;
+      if (known === null) throw error;
+      return known;
+    });
 
   return {
     async create({ name, scopes, actor }) {
@@ -86,8 +113,10 @@ export function createApiKeys({ db, clock }: { db: Database; clock: Clock }): Ap
         if (row === undefined)
           throw new DomainError<AccessErrorCode>('api_key_not_found', `There is no API key ${keyId}.`);
         await tx.run(insertAuditEntry({ actor, action: 'api_key.revoke', subject: keyId, facts: {} }));
+        await announceChanges(tx, { cache: announcedAs, keys: [keyId] });
         return withoutSecret(row);
       });
+      verified.drop(keyId);
       // Until then some server may still trust an answer from before.
       await delay(trustedMs + timerToleranceMs);
       return key;
@@ -95,7 +124,7 @@ export function createApiKeys({ db, clock }: { db: Database; clock: Clock }): Ap
     exists: async () => (await db.query(anyApiKey())).length > 0,
     async authenticate(text, needed) {
       const presented = parseApiKey(text);
-      const row = presented === null ? null : (verified.find(presented) ?? (await lookUp(presented)));
+      const row = presented === null ? null : (verified.find(presented, 0) ?? (await lookUpOrTrust(presented, needed)));
       if (row === null) {
         throw new DomainError<AccessErrorCode>('unauthenticated', 'Send a valid API key: Authorization: Bearer mk_…');
       }
@@ -122,10 +151,14 @@ const timerToleranceMs = 20;
 function createVerifiedKeys() {
   const rows = new Map<string, { readonly row: ApiKeyRow; readonly untilMs: number }>();
   return {
-    find({ keyId, secret }: PresentedKey): ApiKeyRow | null {
+    /** @param longerMs than such answers are trusted else */
+    find({ keyId, secret }: PresentedKey, longerMs: number): ApiKeyRow | null {
       const known = rows.get(keyId);
       const isRight = isSecret(secret, known?.row.secretHash ?? nobody);
-      return known !== undefined && isRight && performance.now() < known.untilMs ? known.row : null;
+      return known !== undefined && isRight && performance.now() < known.untilMs + longerMs ? known.row : null;
+    },
+    drop(keyId: string): void {
+      rows.delete(keyId);
     },
     add(row: ApiKeyRow, askedMs: number): void {
       rows.set(row.keyId, { row, untilMs: askedMs + trustedMs });

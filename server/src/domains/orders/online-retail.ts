@@ -1,16 +1,10 @@
+import { type BoundColumns, bindColumns } from '../../core/csv-columns.ts';
 import type { CsvRow } from '../../core/csv-reader.ts';
+import { readPrice, readQuantity } from '../../core/import-cells.ts';
+import type { RowFault } from '../../core/import-line.ts';
 import type { Currency } from '../../core/money.ts';
 import { parseInstant } from '../../core/time.ts';
-import { type BoundColumns, bindColumns } from './order-csv-columns.ts';
-import {
-  type ImportPreset,
-  type OrderFromRows,
-  type RejectedRow,
-  type RowFault,
-  readPrice,
-  readQuantity,
-  submitRows,
-} from './order-import-preset.ts';
+import { type ImportPreset, type OrderFromRows, type RejectedRow, submitRows } from './order-import-preset.ts';
 
 const columns = {
   invoice: { names: ['InvoiceNo', 'Invoice'], required: true },

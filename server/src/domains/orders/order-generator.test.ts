@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Currency } from '../../core/money.ts';
+import { createRandom } from '../../core/pseudo-random.ts';
 import { dayMs, type Instant } from '../../core/time.ts';
 import { totalOf } from './order.ts';
 import { type GenerateOptions, generateOrders } from './order-generator.ts';
-import { createRandom } from './pseudo-random.ts';
 import { zipfSampler } from './zipf.ts';
 
 const options: GenerateOptions = {

@@ -1,8 +1,8 @@
 import type { Currency } from '../../core/money.ts';
+import { createRandom, type Random } from '../../core/pseudo-random.ts';
 import { dayMs, type Instant, minuteMs } from '../../core/time.ts';
 import type { NewOrder, OrderItem } from './order.ts';
 import type { ImportedStatus } from './order-status.ts';
-import { createRandom, type Random } from './pseudo-random.ts';
 import { zipfSampler } from './zipf.ts';
 
 export interface GenerateOptions {

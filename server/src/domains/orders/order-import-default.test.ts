@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { ImportFileError } from '../../core/csv-columns.ts';
 import type { CsvRow } from '../../core/csv-reader.ts';
 import type { Currency } from '../../core/money.ts';
-import { ImportFileError } from './order-csv-columns.ts';
 import { defaultPreset } from './order-import-default.ts';
 
 const eur = 'EUR' as Currency;

@@ -1,14 +1,13 @@
+import { type BoundColumns, bindColumns } from '../../core/csv-columns.ts';
 import type { CsvRow } from '../../core/csv-reader.ts';
+import { readPrice, readQuantity } from '../../core/import-cells.ts';
+import type { RowFault } from '../../core/import-line.ts';
 import { type Currency, parseCurrency } from '../../core/money.ts';
-import { type BoundColumns, bindColumns } from './order-csv-columns.ts';
 import {
   type ImportPreset,
   type OrderFromRows,
   type RejectedRow,
-  type RowFault,
   type RowsDocument,
-  readPrice,
-  readQuantity,
   submitRows,
 } from './order-import-preset.ts';
 

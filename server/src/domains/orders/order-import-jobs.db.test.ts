@@ -3,15 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
+import type { RejectedLine } from '../../core/import-line.ts';
 import { createImportFiles } from '../../flows/import-files.ts';
 import { openInputFile } from '../../flows/input-file.ts';
 import type { JobKind, JobRun } from '../../jobs/job.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
+import { untouched } from '../../testing/stopped-runs.ts';
 import { createTestJobs, noThrottle } from '../../testing/test-jobs.ts';
-import { defaultCurrency, openTestOrderJobs, untouched } from '../../testing/test-order-jobs.ts';
+import { defaultCurrency, openTestOrderJobs } from '../../testing/test-order-jobs.ts';
 import { summaryOf } from './order-import-apply-service.ts';
 import { createOrderImportKind } from './order-import-jobs.ts';
-import type { RejectedLine } from './order-import-part.ts';
 import { createOrderImporter } from './order-import-service.ts';
 import type { ImportSummary } from './order-import-tally.ts';
 

@@ -1,42 +1,50 @@
-import { hash } from 'node:crypto';
+import { z } from 'zod';
+import type { Currency } from '../../core/money.ts';
+import { createImportKind, type ImportKindDeps } from '../../jobs/imports/import-kind.ts';
+import { importKey, importParameterFields } from '../../jobs/imports/import-parameters.ts';
+import type { ImportCursor, ImportPlan } from '../../jobs/imports/import-plan.ts';
 import type { JobKind } from '../../jobs/job.ts';
-import { jobRefused } from '../../jobs/job-errors.ts';
-import { ImportFileError } from './order-csv-columns.ts';
-import type { FileHeader } from './order-import-csv.ts';
-import { readHeader } from './order-import-file-service.ts';
-import { type ImportParameters, importParameters, readingOf } from './order-import-parameters.ts';
-import type { ImportCursor, ImportPlan } from './order-import-plan.ts';
-import { createImportWork, type ImportWorkDeps } from './order-import-work-service.ts';
+import { createImportApply } from './order-import-apply-service.ts';
+import type { ReadOrder } from './order-import-part.ts';
+import { type ImportPresetName, importPresets } from './order-import-presets.ts';
+import { orderReading } from './order-import-reading.ts';
+import type { OrderWriter } from './order-write-service.ts';
 
-export interface OrderImportDeps extends ImportWorkDeps {
-  /** Told how the first line of a CSV file was understood, before a run is started. */
-  readonly onHeader?: (header: FileHeader) => void;
+export interface OrderImportDeps extends ImportKindDeps {
+  readonly writer: OrderWriter;
+  readonly defaultCurrency: Currency;
 }
 
-/**
- * A file of orders, plain or gzip, CSV or NDJSON. The rows of a CSV file are first put away by the order they belong to, as
- * those of one order may stand anywhere; then the orders are written. So each of its rows counts twice: read and written.
- */
-export const createOrderImportKind = (deps: OrderImportDeps): JobKind<ImportParameters, ImportCursor, ImportPlan> => ({
-  name: 'orders.import',
-  title: 'import a file of orders',
-  parameters: importParameters,
-  runsOn: 'same host',
-  batchRows: { initial: 2_000, min: 100, max: 20_000 },
-  // Rows that are no good are rejected and told with their lines; none fails a batch.
-  maxRowErrors: 0,
-  tables: () => ['orders', 'order_statuses', 'order_keys'],
-  uniqueKey: ({ file, sha256, preset, map }) =>
-    hash('sha256', JSON.stringify([file, sha256, preset, Object.entries(map).sort()]), 'hex'),
-  async check({ parameters }) {
-    const { format, sha256 } = await deps.files.inspect(parameters.file);
-    if (parameters.sha256 !== null && parameters.sha256 !== sha256)
-      throw jobRefused(`${parameters.file} has just been changed. Start again.`);
-    if (format === 'csv') {
-      const { bound } = await readHeader(deps.files, parameters.file, readingOf(parameters, deps.defaultCurrency));
-      deps.onHeader?.(bound);
-    } else if (parameters.preset !== 'default')
-      throw new ImportFileError(`The preset ${parameters.preset} reads CSV, and ${parameters.file} is NDJSON.`);
-  },
-  open: async (context) => createImportWork(deps, context),
+const presetNames = Object.keys(importPresets) as [ImportPresetName, ...ImportPresetName[]];
+
+const importParameters = z.strictObject({
+  file: importParameterFields.file,
+  sha256: importParameterFields.sha256,
+  preset: z.enum(presetNames).default('default').meta({ description: 'What the columns mean.' }),
+  map: importParameterFields.map,
+  errors: importParameterFields.errors,
 });
+export type OrderImportParameters = z.output<typeof importParameters>;
+
+/** A file of orders: one row an item in CSV, one order a line in NDJSON. */
+export function createOrderImportKind(
+  deps: OrderImportDeps,
+): JobKind<OrderImportParameters, ImportCursor, ImportPlan<ReadOrder>> {
+  const { writer, defaultCurrency } = deps;
+  const reading = ({ preset, map, file }: OrderImportParameters) =>
+    orderReading({ preset, map: new Map(Object.entries(map)), defaultCurrency }, file);
+  return createImportKind(deps, {
+    name: 'orders.import',
+    title: 'import a file of orders',
+    parameters: importParameters,
+    tables: ['orders', 'order_statuses', 'order_keys'],
+    maxBatchRows: 20_000,
+    uniqueKey: (parameters) => importKey(parameters, parameters.preset),
+    reading,
+    subject: ({ parameters, rehearsal }) => ({
+      name: 'order',
+      reading: reading(parameters),
+      write: createImportApply({ writer, rehearsal }),
+    }),
+  });
+}

@@ -1,34 +1,17 @@
-import { isDamagedText, type TextLine, textLines } from '../../core/text-lines.ts';
+import { ndjsonLine } from '../../core/import-line.ts';
+import { isDamagedText, type TextLine } from '../../core/text-lines.ts';
 import { fieldErrorsOf } from '../../core/validation.ts';
 import type { ReadOrder } from './order-import-part.ts';
 import { orderWithHistory } from './order-submission.ts';
 
 /** A line with an order of 1,000 items with long names fits. */
-const maxLineChars = 4 * 1024 * 1024;
+export const maxLineChars = 4 * 1024 * 1024;
 
 /**
- * Reads NDJSON, one order a line as the API's bulk call takes them. `error` and `line`, which a file of rejected lines has,
- * are passed over.
- * @param onRow told for each line that is not blank
- * @param after lines up to this one are passed over
+ * Reads a line of NDJSON, one order a line as the API's bulk call takes them. `error` and `line`, which a file of rejected lines
+ * has, are passed over.
  */
-export async function* ndjsonOrders(
-  texts: AsyncIterable<string>,
-  onRow: () => void,
-  after = 0,
-): AsyncGenerator<ReadOrder[]> {
-  for await (const lines of textLines(texts, maxLineChars)) {
-    const orders: ReadOrder[] = [];
-    for (const line of lines) {
-      if (line.line <= after || line.text.trim() === '') continue;
-      onRow();
-      orders.push(readOrder(line));
-    }
-    if (orders.length > 0) yield orders;
-  }
-}
-
-function readOrder(line: TextLine): ReadOrder {
+export function readOrder(line: TextLine): ReadOrder {
   if (line.tooLong) return rejected(line, 'row_too_long', `has more than ${maxLineChars} characters`);
   if (isDamagedText(line.text))
     return rejected(line, 'not_utf8', 'holds bytes that are no UTF-8, or U+FFFD in their place');
@@ -46,15 +29,13 @@ function readOrder(line: TextLine): ReadOrder {
   // What the client calls its order makes sending the file again harmless.
   if (result.data.orderNumber === null)
     return rejected(line, 'order_number_missing', 'order_number (or order_id) is missing');
-  return { order: result.data, lines: [sourceOf(line)], rejected: [], isOrderRejected: false };
+  return { order: result.data, lines: [ndjsonLine(line)], rejected: [], isOrderRejected: false };
 }
-
-const sourceOf = ({ line, text }: TextLine) => ({ line, source: { kind: 'ndjson', text } }) as const;
 
 const rejected = (line: TextLine, code: string, detail: string): ReadOrder => ({
   order: null,
   lines: [],
-  rejected: [{ ...sourceOf(line), code, detail }],
+  rejected: [{ ...ndjsonLine(line), code, detail }],
   isOrderRejected: true,
 });
 

@@ -1,21 +1,5 @@
+import type { RejectedLine, SourceLine } from '../../core/import-line.ts';
 import type { NewOrder } from './order.ts';
-
-/** Where a line came from, so that it can be written out again for mending. */
-export type LineSource =
-  | { readonly kind: 'csv'; readonly header: readonly string[]; readonly cells: readonly string[] }
-  | { readonly kind: 'ndjson'; readonly text: string };
-
-export interface SourceLine {
-  /** Counted from 1. */
-  readonly line: number;
-  readonly source: LineSource;
-}
-
-/** A line of a file that was not imported and why. */
-export interface RejectedLine extends SourceLine {
-  readonly code: string;
-  readonly detail: string;
-}
 
 /** What some lines of a file make: an order or nothing, and the lines that are no part of it. */
 export interface ReadOrder {

@@ -1,8 +1,9 @@
+import type { ColumnMap } from '../../core/csv-columns.ts';
 import type { CsvRow } from '../../core/csv-reader.ts';
-import { type Currency, parseMajorUnits } from '../../core/money.ts';
+import type { RowFault } from '../../core/import-line.ts';
+import type { Currency } from '../../core/money.ts';
 import { fieldErrorsOf } from '../../core/validation.ts';
 import type { NewOrder } from './order.ts';
-import type { ColumnMap } from './order-csv-columns.ts';
 import { orderWithHistory } from './order-submission.ts';
 
 /** A row that was not imported and why. */
@@ -41,39 +42,9 @@ export interface BoundPreset {
   /** Whether a rejected row takes its order with it; otherwise the order keeps its other rows. */
   readonly rejectsWholeOrders: boolean;
   /** Rows with the same key are one order. A row without is rejected at once. */
-  groupOf(row: CsvRow): string | { readonly code: string; readonly detail: string };
+  groupOf(row: CsvRow): string | RowFault;
   /** Judges the rows of one order, in the order of the file. */
   orderOf(rows: readonly CsvRow[]): OrderFromRows;
-}
-
-export interface RowFault {
-  readonly code: string;
-  readonly detail: string;
-}
-
-/** A price in major units as minor ones, or why it is none. */
-export function readPrice(text: string, currency: Currency): number | RowFault {
-  const price = parseMajorUnits(text, currency);
-  if (typeof price === 'number') return price;
-  switch (price) {
-    case 'negative':
-      return { code: 'price_negative', detail: `the price ${text} is negative` };
-    case 'finer_than_minor_unit':
-      return { code: 'price_too_fine', detail: `the price ${text} is finer than the smallest coin of ${currency}` };
-    case 'too_large':
-      return { code: 'price_too_large', detail: `the price ${text} is too large` };
-    case 'not_a_number':
-      return { code: 'price_invalid', detail: `the price "${text}" is not a number such as 25 or 25.00` };
-  }
-}
-
-/** A whole quantity other than 0, of either sign, or why it is none. */
-export function readQuantity(text: string): number | RowFault {
-  if (!/^[+-]?\d{1,16}(\.0*)?$/.test(text)) {
-    return { code: 'quantity_invalid', detail: `the quantity "${text}" is not a whole number` };
-  }
-  const quantity = Number(text);
-  return quantity === 0 ? { code: 'quantity_zero', detail: 'the quantity is 0' } : quantity;
 }
 
 /** An order as the API takes it, made from rows: item N comes from row N. */

@@ -1,16 +1,14 @@
-import { csvRows } from '../../core/csv-reader.ts';
-import { interruptible } from '../../core/interruptible.ts';
+import type { ColumnMap } from '../../core/csv-columns.ts';
+import type { RejectedLine } from '../../core/import-line.ts';
+import type { FileHeader } from '../../core/import-reading.ts';
 import type { Currency } from '../../core/money.ts';
 import { forEachParallel } from '../../core/parallel.ts';
-import { utf8Text } from '../../core/text-lines.ts';
+import { importDirectly } from '../../jobs/imports/import-directly.ts';
 import type { Database } from '../../storage/database.ts';
-import type { ColumnMap } from './order-csv-columns.ts';
-import { bindCsv, type CsvFile, csvLine, emptyCsv, type FileHeader, orderOfRows } from './order-import-csv.ts';
-import { ndjsonOrders } from './order-import-ndjson.ts';
-import { type ImportPart, partsOf, type ReadOrder, type RejectedLine } from './order-import-part.ts';
+import { type ImportPart, partsOf, type ReadOrder } from './order-import-part.ts';
 import type { ImportPresetName } from './order-import-presets.ts';
+import { orderReading } from './order-import-reading.ts';
 import { createImportTally, type ImportSummary, type ImportTally } from './order-import-tally.ts';
-import { type OrderStaging, openOrderStaging, type StagedRow } from './order-staging-service.ts';
 import type { OrderWriter } from './order-write-service.ts';
 import { refusalMessages } from './orders-service.ts';
 
@@ -64,64 +62,22 @@ const writers = 2;
 export function createOrderImporter(deps: OrderImporterDeps): OrderImporter {
   return {
     async importOrders(request) {
+      const { preset, map = new Map(), onHeader } = request;
       const tally = createImportTally({ onRejected: request.onRejected, explain: explainRefusal });
-      if (request.format === 'csv') await importCsv(deps, request, tally);
-      else await importNdjson(deps, request, tally);
+      await importDirectly(deps.db, {
+        chunks: request.chunks,
+        format: request.format,
+        reading: orderReading({ preset, map, defaultCurrency: deps.defaultCurrency }),
+        signal: request.signal,
+        ...(onHeader === undefined ? {} : { onHeader }),
+        onReading: (rows) => request.onProgress({ phase: 'reading', rows }),
+        onRow: () => tally.countRow(),
+        onRejected: (line) => tally.reject(line),
+        write: (orders, totalRows) => writeAll(deps, request, { tally, orders, totalRows }),
+      });
       return tally.summary();
     },
   };
-}
-
-async function importNdjson(deps: OrderImporterDeps, request: ImportRequest, tally: ImportTally): Promise<void> {
-  const orders = ndjsonOrders(utf8Text(interruptible(request.chunks, request.signal)), () => tally.countRow());
-  await writeAll(deps, request, { tally, orders, totalRows: null });
-}
-
-function importCsv(deps: OrderImporterDeps, request: ImportRequest, tally: ImportTally): Promise<void> {
-  return deps.db.session(async (session) => {
-    const staging = await openOrderStaging(session);
-    const found: { file: CsvFile | null } = { file: null };
-    await staging.put(sortedOut(found, { deps, request, tally }));
-    if (found.file === null) throw emptyCsv();
-    await writeAll(deps, request, { tally, orders: ordersOf(staging, found.file), totalRows: tally.rows() });
-  });
-}
-
-async function* ordersOf(staging: OrderStaging, file: CsvFile): AsyncGenerator<ReadOrder[]> {
-  for await (const groups of staging.groups()) yield groups.map((rows) => orderOfRows(rows, file));
-}
-
-/** The rows of a file with the orders they belong to; rows that belong to none are rejected here. */
-async function* sortedOut(
-  found: { file: CsvFile | null },
-  { deps, request, tally }: { deps: OrderImporterDeps; request: ImportRequest; tally: ImportTally },
-): AsyncGenerator<StagedRow[]> {
-  for await (const rows of csvRows(utf8Text(interruptible(request.chunks, request.signal)))) {
-    const staged: StagedRow[] = [];
-    for (const row of rows) {
-      if (found.file === null) {
-        const { preset, map = new Map() } = request;
-        const file = bindCsv(row, { preset, map, defaultCurrency: deps.defaultCurrency });
-        request.onHeader?.(file.bound);
-        found.file = file;
-        continue;
-      }
-      tally.countRow();
-      const group = found.file.bound.groupOf(row);
-      if (typeof group === 'string') staged.push({ key: group, row });
-      else await tally.reject({ ...csvLine(row, found.file.header), ...group });
-    }
-    request.onProgress({ phase: 'reading', rows: tally.rows() });
-    if (staged.length > 0) yield staged;
-  }
-}
-
-/** Ends what it passes on when the signal is aborted, between two pieces. */
-async function* guarded<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
-  for await (const piece of source) {
-    signal.throwIfAborted();
-    yield piece;
-  }
 }
 
 interface Writing {
@@ -138,7 +94,7 @@ async function writeAll(
   const options = { by: 'copy', olderMonths: 'make' } as const;
   let written = 0;
   let rows = 0;
-  await forEachParallel(partsOf(guarded(orders, request.signal), tally), writers, async (part: ImportPart) => {
+  await forEachParallel(partsOf(orders, tally), writers, async (part: ImportPart) => {
     const submitted = part.map(({ order }) => ({ order, requestKey: null, actor: 'import' }));
     const outcomes = request.dryRun ? await writer.preview(submitted, options) : await writer.write(submitted, options);
     await tally.settle(part, outcomes);

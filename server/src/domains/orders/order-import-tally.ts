@@ -1,4 +1,5 @@
-import type { ImportPart, RejectedLine, RejectionCounter } from './order-import-part.ts';
+import type { RejectedLine } from '../../core/import-line.ts';
+import type { ImportPart, RejectionCounter } from './order-import-part.ts';
 
 /** Counts of an import. */
 export interface ImportSummary {

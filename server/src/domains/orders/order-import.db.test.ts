@@ -3,11 +3,11 @@ import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ImportFileError } from '../../core/csv-columns.ts';
+import type { RejectedLine } from '../../core/import-line.ts';
 import type { Currency } from '../../core/money.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
 import { inconsistencies, openTestOrders } from '../../testing/test-orders.ts';
-import { ImportFileError } from './order-csv-columns.ts';
-import type { RejectedLine } from './order-import-part.ts';
 import { createOrderImporter, type ImportRequest } from './order-import-service.ts';
 import type { ImportSummary } from './order-import-tally.ts';
 

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { formatInstant, type Instant } from '../../core/time.ts';
 import type { JobRun } from '../../jobs/job.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
-import { defaultCurrency, openTestOrderJobs, untouched } from '../../testing/test-order-jobs.ts';
+import { untouched } from '../../testing/stopped-runs.ts';
+import { defaultCurrency, openTestOrderJobs } from '../../testing/test-order-jobs.ts';
 import { testNow } from '../../testing/test-orders.ts';
 import { createOrderMaker } from './order-generator.ts';
 

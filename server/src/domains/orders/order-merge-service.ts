@@ -2,6 +2,7 @@ import type { OrderId } from '../../core/ids.ts';
 import type { Instant } from '../../core/time.ts';
 import { copyChunks } from '../../storage/copy.ts';
 import type { Transaction } from '../../storage/transaction.ts';
+import { announceOrders } from './order-announcement-service.ts';
 import { type ImportedStatus, missingRows, type StatusRow, stateOf } from './order-status.ts';
 import { copyStatuses, historiesOf, type StatusValues, statusValues } from './order-statuses-queries.ts';
 import { lockOrders, type OrderStateUpdate, updateOrderStates } from './orders-queries.ts';
@@ -45,5 +46,6 @@ export async function mergeHistories(
     (orderId): OrderStateUpdate => ({ orderId, ...stateOf(histories.get(orderId) ?? []) }),
   );
   await tx.run(updateOrderStates(states));
+  await announceOrders(tx, [...counts.keys()]);
   return counts;
 }

@@ -47,6 +47,7 @@ export interface BoundedCount {
 }
 
 export interface OrderReads {
+  findOrder(id: OrderId): Promise<Order | null>;
   /** @throws DomainError `order_not_found` */
   getOrder(id: OrderId): Promise<Order>;
   /** @throws DomainError `order_not_found` */
@@ -73,9 +74,13 @@ export interface OrderReadDeps {
 export function createOrderReads(deps: OrderReadDeps): OrderReads {
   const { db } = deps;
   const reads: OrderReads = {
-    async getOrder(id) {
+    async findOrder(id) {
       const [order] = await db.read(orderById(id));
-      if (order === undefined) throw orderNotFound(id);
+      return order ?? null;
+    },
+    async getOrder(id) {
+      const order = await reads.findOrder(id);
+      if (order === null) throw orderNotFound(id);
       return order;
     },
     async getHistory(id) {

@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto';
+import { type BoundColumns, bindColumns, ImportFileError } from '../../core/csv-columns.ts';
 import { type CsvRow, csvRows } from '../../core/csv-reader.ts';
+import type { LineSource, RejectedLine, SourceLine } from '../../core/import-line.ts';
 import { interruptible } from '../../core/interruptible.ts';
 import { isDamagedText, type TextLine, textLines, utf8Text } from '../../core/text-lines.ts';
 import { fieldErrorsOf } from '../../core/validation.ts';
-import { type BoundColumns, bindColumns, ImportFileError } from './order-csv-columns.ts';
-import type { LineSource, RejectedLine, SourceLine } from './order-import-part.ts';
 import type { ReportOutcome, StatusReport } from './order-status-report-service.ts';
 import { type ReferencedStatus, referencedStatus } from './order-status-submission.ts';
 

@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ImportFileError } from '../../core/csv-columns.ts';
 import type { OrderId } from '../../core/ids.ts';
+import type { RejectedLine } from '../../core/import-line.ts';
 import type { Instant } from '../../core/time.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
 import { given, inconsistencies, openTestOrders, testNow } from '../../testing/test-orders.ts';
-import { ImportFileError } from './order-csv-columns.ts';
-import type { RejectedLine } from './order-import-part.ts';
 import { importStatuses, type StatusImportRequest } from './order-status-import-service.ts';
 
 const { db, orders } = await openTestOrders();

@@ -3,6 +3,7 @@ import type { OrderId } from '../../core/ids.ts';
 import { type Clock, formatInstant } from '../../core/time.ts';
 import type { Database } from '../../storage/database.ts';
 import type { Transaction } from '../../storage/transaction.ts';
+import { announceOrders } from './order-announcement-service.ts';
 import type { OrderErrorCode } from './order-errors.ts';
 import {
   type Judgement,
@@ -69,6 +70,7 @@ async function recordIn(tx: Transaction, clock: Clock, events: readonly Reported
   if (rows.length > 0) {
     await tx.run(insertStatuses(rows));
     await tx.run(updateOrderStates([...changed].map(([orderId, state]) => ({ ...state, orderId }))));
+    await announceOrders(tx, [...changed.keys()]);
   }
   return outcomes;
 }

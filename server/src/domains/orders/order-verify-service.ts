@@ -1,5 +1,6 @@
 import type { OrderId } from '../../core/ids.ts';
 import type { Transaction } from '../../storage/transaction.ts';
+import { announceOrders } from './order-announcement-service.ts';
 import { type StatusRow, stateOf } from './order-status.ts';
 import { historiesOf } from './order-statuses-queries.ts';
 import {
@@ -77,7 +78,9 @@ async function mendThese(tx: Transaction, ids: readonly OrderId[]): Promise<Orde
     const history = histories.get(orderId);
     return history === undefined ? [] : [{ orderId, ...stateOf(history) }];
   });
-  return (await tx.run(updateOrderStates(states))).map(({ orderId }) => orderId);
+  const mended = (await tx.run(updateOrderStates(states))).map(({ orderId }) => orderId);
+  await announceOrders(tx, mended);
+  return mended;
 }
 
 /** Every key leads to an order. Keys were read before: an order that is written meanwhile is there before its key is seen. */

@@ -2,6 +2,7 @@ import { DomainError } from '../../core/errors.ts';
 import type { OrderId } from '../../core/ids.ts';
 import type { Currency } from '../../core/money.ts';
 import type { Clock, Month } from '../../core/time.ts';
+import { type Caches, noCaches } from '../../storage/cache/caches.ts';
 import type { CustomerLayouts } from '../../storage/customer-layouts.ts';
 import type { Database } from '../../storage/database.ts';
 import { StorageError } from '../../storage/faults.ts';
@@ -11,6 +12,7 @@ import type { WriteOutcome } from './order-batch-service.ts';
 import type { OrderErrorCode } from './order-errors.ts';
 import type { HistogramRow } from './order-histogram.ts';
 import { type HistogramRequest, readHistogram } from './order-histogram-service.ts';
+import { createOrderLookUps, type OrderLookUps } from './order-look-up-service.ts';
 import { createOrderReads, type OrderReads, orderNotFound } from './order-read-service.ts';
 import { type ReportOutcome, recordReports, type StatusReport } from './order-status-report-service.ts';
 import { type ReportedStatus, recordStatuses, refusalError, type StatusOutcome } from './order-status-service.ts';
@@ -26,6 +28,8 @@ export interface OrdersDeps {
   /** False writes each order and status in a transaction of its own: the baseline of the benchmark. */
   readonly groupCommit: boolean;
   readonly onCommit?: (queue: string, rows: number, durationMs: number) => void;
+  /** Left out: every look-up asks the database. */
+  readonly caches?: Caches;
 }
 
 /** What became of one order that was sent. */
@@ -40,7 +44,7 @@ export interface RecordedStatus {
   readonly order: Order;
 }
 
-export interface Orders extends OrderReads {
+export interface Orders extends OrderReads, OrderLookUps {
   /** Counts and totals by hour or day, status and currency. @throws DomainError `histogram_too_large` */
   readHistogram(request: HistogramRequest): Promise<HistogramRow[]>;
   /** Through group commit. @throws DomainError `order_key_reused`, `placed_at_out_of_range`, `row_refused` */
@@ -60,7 +64,9 @@ export interface Orders extends OrderReads {
 export function createOrders(deps: OrdersDeps): Orders {
   const { db, clock, onCommit } = deps;
   const reads = createOrderReads(deps);
-  const writer = createOrderWriter(deps);
+  const lookUps = createOrderLookUps(deps.caches ?? noCaches, reads);
+  const { forgetOrders } = lookUps;
+  const writer = forgetting(createOrderWriter(deps), forgetOrders);
   const queue = <In, Out>(name: string, commit: GroupCommitOptions<In, Out>['commit']) =>
     createGroupCommit<In, Out>({
       name,
@@ -72,10 +78,15 @@ export function createOrders(deps: OrdersDeps): Orders {
     // The queue halves: it knows which callers already have their answer, so no half is ever written twice.
     writer.write(rows, { by: 'insert', olderMonths: 'refuse', badRows: 'throw' }),
   );
-  const statusQueue = queue<ReportedStatus, StatusOutcome>('statuses', (events) => recordStatuses(db, clock, events));
+  const statusQueue = queue<ReportedStatus, StatusOutcome>('statuses', async (events) => {
+    const outcomes = await recordStatuses(db, clock, events);
+    forgetOrders(events.map(({ orderId }) => orderId));
+    return outcomes;
+  });
 
   return {
     ...reads,
+    ...lookUps,
     readHistogram: (request) => readHistogram(deps, request),
     writer,
     async createOrder(order) {
@@ -90,13 +101,30 @@ export function createOrders(deps: OrdersDeps): Orders {
       if (outcome.kind === 'refused') throw refusalError(outcome.code, outcome.state);
       return { outcome: outcome.kind, order: await reads.getOrder(event.orderId) };
     },
-    recordReports: (reports) => recordReports(deps, reports),
+    async recordReports(reports) {
+      const outcomes = await recordReports(deps, reports);
+      forgetOrders(outcomes.flatMap(({ orderId }) => (orderId === null ? [] : [orderId])));
+      return outcomes;
+    },
     queued: () => ({ orders: orderQueue.queued(), statuses: statusQueue.queued() }),
     async drain() {
       await Promise.all([orderQueue.drain(), statusQueue.drain()]);
     },
   };
 }
+
+/**
+ * A writer that forgets what it changed before anybody is told, replays included: perhaps the commit that stored them was lost from sight.
+ * What is written in a transaction of the caller's is announced when that commits.
+ */
+const forgetting = (writer: OrderWriter, forget: (ids: readonly OrderId[]) => void): OrderWriter => ({
+  ...writer,
+  async write(orders, options) {
+    const outcomes = await writer.write(orders, options);
+    forget(outcomes.flatMap((outcome) => (outcome.kind === 'replayed' ? [outcome.orderId] : [])));
+    return outcomes;
+  },
+});
 
 /** A row that the database refuses is the sender's affair, not a fault of the database. */
 function refuseBadRow(error: unknown): never {

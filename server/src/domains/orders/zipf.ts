@@ -1,4 +1,4 @@
-import type { Random } from './pseudo-random.ts';
+import type { Random } from '../../core/pseudo-random.ts';
 
 /**
  * Draws ranks 0..count-1 by Zipf's law: rank k in proportion to 1 / (k + 1)^exponent. Vose's alias method: a draw takes the

@@ -13,11 +13,16 @@ export interface PurgeKeeperDeps {
 
 const hourMs = 3_600_000;
 
+export interface PurgeKeeper {
+  /** Looks no more; resolves when a look under way has ended. */
+  close(): Promise<void>;
+}
+
 /**
  * A server's part: looks now and then whether the keep period of some old tokens is over, and queues their deletion. Several
  * servers that look at once queue one run.
  */
-export function startPurgeKeeper({ db, jobs, logger, everyMs = hourMs }: PurgeKeeperDeps): { close(): void } {
+export function startPurgeKeeper({ db, jobs, logger, everyMs = hourMs }: PurgeKeeperDeps): PurgeKeeper {
   const look = async (): Promise<void> => {
     try {
       if ((await db.query(duePurges(0))).length > 0) await jobs.start(purgeKind, {}, { actor: 'housekeeping' });
@@ -25,8 +30,15 @@ export function startPurgeKeeper({ db, jobs, logger, everyMs = hourMs }: PurgeKe
       logger.warn({ err: error }, 'cannot look for old ticket tokens to be deleted; tries again later');
     }
   };
-  void look();
-  const timer = setInterval(() => void look(), everyMs);
+  let looking = look();
+  const timer = setInterval(() => {
+    looking = looking.then(look);
+  }, everyMs);
   timer.unref();
-  return { close: () => clearInterval(timer) };
+  return {
+    close() {
+      clearInterval(timer);
+      return looking;
+    },
+  };
 }

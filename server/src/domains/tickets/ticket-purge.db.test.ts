@@ -92,6 +92,28 @@ test('a server queues the deletion when it is due, once', async () => {
   const keepers = [1, 2].map(() => startPurgeKeeper({ db, jobs, logger: silentLogger, everyMs: 20 }));
   const queued = () => jobs.list({ states: ['queued'], kind: 'tickets.purge-tokens', limit: 10, after: null });
   await until(async () => (await queued()).length > 0);
-  for (const keeper of keepers) keeper.close();
+  await Promise.all(keepers.map((keeper) => keeper.close()));
   expect(await queued()).toMatchObject([{ actor: 'housekeeping' }]);
+});
+
+test('a server that stops waits for a look under way', async () => {
+  await issue({ A: 20 });
+  await rotate({ keep_days: 0 });
+  const jobs = world.engine();
+  const closed: string[] = [];
+  let closing: Promise<unknown> = Promise.resolve();
+  await db.session(async (other) => {
+    await other.script('begin; lock table token_generations in access exclusive mode');
+    const keeper = startPurgeKeeper({ db, jobs, logger: silentLogger });
+    const waiting = dynamic(sql`select from pg_locks where not granted and relation = 'token_generations'::regclass`);
+    await until(async () => (await db.query(waiting)).length > 0);
+    closing = Promise.resolve(keeper.close()).then(() => closed.push('keeper'));
+    // Whatever was to be done at once is done now.
+    await new Promise((resolve) => setImmediate(resolve));
+    closed.push('lock');
+    await other.script('commit');
+  });
+  await closing;
+  expect(closed).toEqual(['lock', 'keeper']);
+  expect(await jobs.list({ states: ['queued'], kind: 'tickets.purge-tokens', limit: 10, after: null })).toHaveLength(1);
 });

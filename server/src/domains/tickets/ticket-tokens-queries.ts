@@ -45,7 +45,7 @@ const selectByToken = statement<unknown, [TicketToken]>(
   (token) => [bucketOfId(token), token],
 );
 
-const columnsOfTicket = 9;
+const columnsOfTicket = 8;
 
 function ticketOfToken(texts: RowTexts): TicketOfToken {
   const [generation, newer] = texts.slice(columnsOfTicket);

@@ -2,16 +2,16 @@ import { bucketOf } from '../../core/bucket.ts';
 import { bucketOfId, type TicketId, timeOfId } from '../../core/ids.ts';
 import { formatInstant, type Instant } from '../../core/time.ts';
 import { parseTimestamptz } from '../../storage/pg-types.ts';
-import { prepared, type RowTexts, type Statement, sql, statement, transpose } from '../../storage/sql.ts';
+import { prepared, type RowTexts, type Statement, sql, statement, transpose, withRows } from '../../storage/sql.ts';
 import type { Ticket } from './ticket.ts';
 import type { PlacedTicket } from './ticket-placement.ts';
 
 export const ticketColumns = `t.ticket_id as "ticketId", t.holder, t.event, t.ticket_number as "ticketNumber", t.seat,
-  t.created_at as "createdAt", t.voided_at as "voidedAt", t.voided_by as "voidedBy", t.void_reason as "voidReason"`;
+  t.voided_at as "voidedAt", t.voided_by as "voidedBy", t.void_reason as "voidReason"`;
 
 /** A ticket of the texts of `ticketColumns`; created_at is in the id. */
 export function ticketOf(texts: RowTexts): Ticket {
-  const [ticketId, holder, event, ticketNumber, seat, , voidedAt, voidedBy, voidReason] = texts;
+  const [ticketId, holder, event, ticketNumber, seat, voidedAt, voidedBy, voidReason] = texts;
   return {
     ticketId: ticketId as TicketId,
     holder: holder as string,
@@ -25,11 +25,13 @@ export function ticketOf(texts: RowTexts): Ticket {
   };
 }
 
-export const ticketById = statement<Ticket, [TicketId]>(
+const selectById = statement<unknown, [TicketId]>(
   'ticket_by_id',
   `select ${ticketColumns} from tickets t where t.bucket = $1 and t.ticket_id = $2`,
   (id) => [bucketOfId(id), id],
 );
+
+export const ticketById = (id: TicketId): Statement<Ticket> => withRows(selectById(id), ticketOf);
 
 /** The values of one row in the order of `copyTickets`. */
 export const ticketValues = ({ ticket, bucket }: PlacedTicket): (string | number | null)[] => [
@@ -54,16 +56,22 @@ export const insertTickets = statement<{ ticketId: TicketId }, [readonly PlacedT
   (rows) => transpose(rows.map(ticketValues), 7),
 );
 
-/** Makes a ticket void, once: no row when it was void before, or is not there. */
-export const voidTicket = statement<
-  Ticket,
-  [{ readonly ticketId: TicketId; readonly reason: string | null; readonly actor: string; readonly at: Instant }]
->(
+interface Voiding {
+  readonly ticketId: TicketId;
+  readonly reason: string | null;
+  readonly actor: string;
+  readonly at: Instant;
+}
+
+const updateVoided = statement<unknown, [Voiding]>(
   'void_ticket',
   `update tickets t set voided_at = $3, voided_by = $4, void_reason = $5
     where t.bucket = $1 and t.ticket_id = $2 and t.voided_at is null returning ${ticketColumns}`,
   ({ ticketId, reason, actor, at }) => [bucketOfId(ticketId), ticketId, formatInstant(at), actor, reason],
 );
+
+/** Makes a ticket void, once: no row when it was void before, or is not there. */
+export const voidTicket = (voiding: Voiding): Statement<Ticket> => withRows(updateVoided(voiding), ticketOf);
 
 /** What a list selects by: at least one of the two, for the indexes begin with them. */
 export interface TicketSelection {
@@ -90,10 +98,11 @@ export function ticketsPage(selection: TicketSelection, walk: TicketWalk, rows: 
     ...(holder === null ? [] : [sql`t.holder = ${holder} and t.bucket = ${bucketOf(holder)}`]),
     ...(walk.after === null ? [] : [newest ? sql`t.ticket_id < ${walk.after}` : sql`t.ticket_id > ${walk.after}`]),
   ];
-  return prepared(
-    sql<Ticket>`select ${sql.raw(ticketColumns)} from tickets t where ${sql.join(conditions, sql` and `)}
+  const page = prepared(
+    sql`select ${sql.raw(ticketColumns)} from tickets t where ${sql.join(conditions, sql` and `)}
       order by t.ticket_id ${newest ? sql`desc` : sql`asc`} limit ${sql.lit(limit)}`,
   );
+  return withRows(page, ticketOf);
 }
 
 export const someActiveTicket = statement<{ ticketId: TicketId }>(

@@ -1,17 +1,11 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Bucket } from '../../core/bucket.ts';
-import {
-  bucketOfId,
-  newTicketId,
-  newTicketToken,
-  parseTicketToken,
-  type TicketId,
-  type TicketToken,
-} from '../../core/ids.ts';
+import { bucketOfId, newTicketId, parseTicketToken, type TicketId, type TicketToken } from '../../core/ids.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
 import { testNow } from '../../testing/test-orders.ts';
 import { clearTickets, cutOff, openTestTickets, ticketToWrite } from '../../testing/test-tickets.ts';
+import { newTicketToken } from '../../testing/test-tokens.ts';
 import type { NewTicket } from './ticket.ts';
 
 const { db, clock, tickets } = await openTestTickets();
@@ -31,7 +25,7 @@ beforeEach(async () => {
   await clearTickets(db);
 });
 
-test('tokens made in SQL have the form of those made here: version, variant and bucket, all other bits random', async () => {
+test('tokens have the form that is read here: version, variant and bucket, all other bits random', async () => {
   const rows = await db.query(
     dynamic<{ bucket: Bucket; token: string; back: number }>(
       sql`select bucket, token::text, bucket_of_id(token) as back

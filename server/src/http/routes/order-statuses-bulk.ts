@@ -5,11 +5,10 @@ import { referencedStatus } from '../../domains/orders/order-status-submission.t
 import type { Orders } from '../../domains/orders/orders-service.ts';
 import type { Caller } from '../authenticate.ts';
 import { type ReadRow, rejectedRow, rejectionOf } from '../bulk-parts.ts';
-import { answerBulk, bulkProblems, bulkQuery, outcomeLine, takeStreams } from '../bulk-route.ts';
+import { addBulkRoute, outcomeLine } from '../bulk-route.ts';
 import type { BulkKind, BulkSummary } from '../bulk-run.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
 import { orderExample } from '../order-representation.ts';
-import { idempotencyKeyOf } from '../request-input.ts';
 
 const row = referencedStatus.meta({
   id: 'BulkStatusRow',
@@ -43,35 +42,19 @@ const answerLine = outcomeLine('BulkStatusOutcome', {
 
 /** Many statuses in one request. */
 export async function addOrderStatusBulkRoute(routes: Routes, deps: HttpDeps): Promise<void> {
-  takeStreams(routes);
-  routes.post(
-    '/order-statuses/bulk',
-    {
-      schema: {
-        summary: 'Report many statuses',
-        description:
-          'NDJSON of any length, or a JSON array of up to 1,000 rows; gzip as Content-Encoding. Each row is judged as by POST /orders/{id}/status; rows of one order one after another, in the order they are sent. Rows are stored in parts of 2,000 lines, each whole or not at all, one part after another. The answer is NDJSON: outcomes and a closing line `{"summary": …}`. **No summary line means: send it again**: rows with an event_key are recognised, and with the header Idempotency-Key the others too (their event_key is `<Idempotency-Key>/<line>`).',
-        tags: ['orders'],
-        querystring: bulkQuery,
-      },
-      config: {
-        scope: 'orders:write',
-        streams: true,
-        problems: bulkProblems,
-        streamedBody: { 'application/x-ndjson': row, 'application/json': z.array(row) },
-        streamedAnswer: { 'application/x-ndjson': answerLine },
-      },
-    },
-    (request, reply) =>
-      answerBulk(deps, {
-        request,
-        reply,
-        report: request.query.report ?? 'rejected',
-        name: 'order_statuses',
-        read: readRow(request.caller, idempotencyKeyOf(request.headers)),
-        kind: statusKind(deps.app.orders),
-      }),
-  );
+  await addBulkRoute(routes, deps, {
+    url: '/order-statuses/bulk',
+    tag: 'orders',
+    summary: 'Report many statuses',
+    description:
+      'NDJSON of any length, or a JSON array of up to 1,000 rows; gzip as Content-Encoding. Each row is judged as by POST /orders/{id}/status; rows of one order one after another, in the order they are sent. Rows are stored in parts of 2,000 lines, each whole or not at all, one part after another. The answer is NDJSON: outcomes and a closing line `{"summary": …}`. **No summary line means: send it again**: rows with an event_key are recognised, and with the header Idempotency-Key the others too (their event_key is `<Idempotency-Key>/<line>`).',
+    scope: 'orders:write',
+    row,
+    answerLine,
+    name: 'order_statuses',
+    readRow: ({ caller, requestKey }) => readRow(caller, requestKey),
+    kind: () => statusKind(deps.app.orders),
+  });
 }
 
 /** @param requestKey the Idempotency-Key of the request: rows without an event_key get `<key>/<line>` */

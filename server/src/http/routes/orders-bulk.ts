@@ -5,10 +5,9 @@ import type { OrderToWrite, OrderWriter } from '../../domains/orders/order-write
 import { refusalMessages } from '../../domains/orders/orders-service.ts';
 import type { Caller } from '../authenticate.ts';
 import { type ReadRow, rejectedRow, rejectionOf } from '../bulk-parts.ts';
-import { answerBulk, bulkProblems, bulkQuery, outcomeLine, takeStreams } from '../bulk-route.ts';
+import { addBulkRoute, outcomeLine } from '../bulk-route.ts';
 import type { BulkKind, BulkSummary } from '../bulk-run.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
-import { idempotencyKeyOf } from '../request-input.ts';
 
 const row = orderWithHistory.meta({
   id: 'BulkRow',
@@ -23,35 +22,19 @@ const answerLine = outcomeLine('BulkOutcome', {
 
 /** Many orders in one request. */
 export async function addOrderBulkRoute(routes: Routes, deps: HttpDeps): Promise<void> {
-  takeStreams(routes);
-  routes.post(
-    '/orders/bulk',
-    {
-      schema: {
-        summary: 'Create many orders',
-        description:
-          'NDJSON of any length, or a JSON array of up to 1,000 orders; gzip as Content-Encoding. Rows are stored in parts of 2,000 lines, each whole or not at all. The answer is NDJSON: outcomes and a closing line `{"summary": …}`. **No summary line means: send it again**; rows with an order_number are recognised, and with the header Idempotency-Key the others too (their key is `<Idempotency-Key>/<line>`).',
-        tags: ['orders'],
-        querystring: bulkQuery,
-      },
-      config: {
-        scope: 'orders:write',
-        streams: true,
-        problems: bulkProblems,
-        streamedBody: { 'application/x-ndjson': row, 'application/json': z.array(row) },
-        streamedAnswer: { 'application/x-ndjson': answerLine },
-      },
-    },
-    (request, reply) =>
-      answerBulk(deps, {
-        request,
-        reply,
-        report: request.query.report ?? 'rejected',
-        name: 'orders',
-        read: readRow(request.caller, idempotencyKeyOf(request.headers)),
-        kind: orderKind(deps.app.orders.writer),
-      }),
-  );
+  await addBulkRoute(routes, deps, {
+    url: '/orders/bulk',
+    tag: 'orders',
+    summary: 'Create many orders',
+    description:
+      'NDJSON of any length, or a JSON array of up to 1,000 orders; gzip as Content-Encoding. Rows are stored in parts of 2,000 lines, each whole or not at all. The answer is NDJSON: outcomes and a closing line `{"summary": …}`. **No summary line means: send it again**; rows with an order_number are recognised, and with the header Idempotency-Key the others too (their key is `<Idempotency-Key>/<line>`).',
+    scope: 'orders:write',
+    row,
+    answerLine,
+    name: 'orders',
+    readRow: ({ caller, requestKey }) => readRow(caller, requestKey),
+    kind: () => orderKind(deps.app.orders.writer),
+  });
 }
 
 /** @param requestKey the Idempotency-Key of the request: rows without a number get `<key>/<line>` */

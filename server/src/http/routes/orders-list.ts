@@ -1,7 +1,9 @@
 import type { FastifyReply } from 'fastify';
 import type { OrderPage } from '../../domains/orders/order-read-service.ts';
 import type { OrderStatus } from '../../domains/orders/order-status.ts';
+import type { Cached } from '../../storage/cache/read-cache.ts';
 import { httpError } from '../failure.ts';
+import { markFreshness } from '../freshness.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
 import { cancelledQuery, countQuery, type ListQuery, listQuery, toSearch } from '../order-query.ts';
 import { jsonMediaType, orderCountSchema, orderPageJson, orderPageSchema } from '../order-representation.ts';
@@ -28,17 +30,14 @@ export function addOrderListRoutes(routes: Routes, deps: HttpDeps): void {
   const description =
     'A cursor walk skips and repeats nothing that was committed before it began, forwards by `next` and backwards by `prev`. The order is that of placed_at.';
 
-  const list = async (query: ListQuery, listed: Listed) => {
-    const found = await pageOf(deps, query);
-    const nextCursor = found.next === null ? null : encodeCursor({ after: found.next }, query);
-    const prevCursor = found.prev === null ? null : encodeCursor({ before: found.prev }, query);
-    const next = nextUrl(query, nextCursor, listed);
-    const prev = prevUrl(query, prevCursor, listed);
-    return { next, prev, json: orderPageJson({ items: found.items, nextCursor, next, prevCursor, prev }) };
+  const list = async (reply: unknown, query: ListQuery, listed: Listed) => {
+    const { value: found, ...freshness } = await pageOf(deps, query);
+    const { next, prev, json } = pageText(found, query, listed);
+    // Beside the typed answers: text that is JSON already.
+    const plain = reply as FastifyReply;
+    markFreshness(plain, freshness);
+    return plain.type(jsonMediaType).headers(linkHeader({ next, prev })).send(json);
   };
-  // Beside the typed answers: text that is JSON already.
-  const send = (reply: unknown, { next, prev, json }: { next: string | null; prev: string | null; json: string }) =>
-    (reply as FastifyReply).type(jsonMediaType).headers(linkHeader({ next, prev })).send(json);
 
   routes.get(
     '/orders',
@@ -53,7 +52,7 @@ export function addOrderListRoutes(routes: Routes, deps: HttpDeps): void {
       config,
     },
     async (request, reply) => {
-      return send(reply, await list(request.query, { path: '/api/v1/orders', fixed: [] }));
+      return list(reply, request.query, { path: '/api/v1/orders', fixed: [] });
     },
   );
   routes.get(
@@ -69,7 +68,7 @@ export function addOrderListRoutes(routes: Routes, deps: HttpDeps): void {
       config,
     },
     async (request, reply) => {
-      return send(reply, await list(request.query, { path: '/api/v1/orders/cancelled/', fixed: ['cancelled'] }));
+      return list(reply, request.query, { path: '/api/v1/orders/cancelled/', fixed: ['cancelled'] });
     },
   );
   routes.get(
@@ -88,10 +87,10 @@ export function addOrderListRoutes(routes: Routes, deps: HttpDeps): void {
   );
 }
 
-async function pageOf({ app: { orders } }: HttpDeps, query: ListQuery): Promise<OrderPage> {
+async function pageOf({ app: { orders } }: HttpDeps, query: ListQuery): Promise<Cached<OrderPage>> {
   const { page, limit } = query;
-  if (page === null) {
-    return orders.listOrders({
+  if (page === null || page === 1) {
+    return orders.lookUpPage({
       ...query,
       after: null,
       ...(query.cursor === null ? {} : decodeCursor(query.cursor, query)),
@@ -104,8 +103,36 @@ async function pageOf({ app: { orders } }: HttpDeps, query: ListQuery): Promise<
       `Page ${page} begins behind row ${deepestRow}. Follow \`next\` from an earlier page: it becomes a cursor there.`,
     );
   }
-  return orders.listOrdersFrom(query, offset);
+  return { value: await orders.listOrdersFrom(query, offset), ageMs: 0, stale: false };
 }
+
+interface PageText {
+  readonly next: string | null;
+  readonly prev: string | null;
+  readonly json: string;
+}
+
+/** A page of the cache is written once for all who ask for it by the same path. */
+function pageText(found: OrderPage, query: ListQuery, listed: Listed): PageText {
+  let texts = pageTexts.get(found);
+  if (texts === undefined) {
+    texts = new Map();
+    pageTexts.set(found, texts);
+  }
+  const variant = urlOf(query, query.page === null ? {} : { page: String(query.page) }, listed);
+  let text = texts.get(variant);
+  if (text === undefined) {
+    const nextCursor = found.next === null ? null : encodeCursor({ after: found.next }, query);
+    const prevCursor = found.prev === null ? null : encodeCursor({ before: found.prev }, query);
+    const next = nextUrl(query, nextCursor, listed);
+    const prev = prevUrl(query, prevCursor, listed);
+    text = { next, prev, json: orderPageJson({ items: found.items, nextCursor, next, prevCursor, prev }) };
+    texts.set(variant, text);
+  }
+  return text;
+}
+
+const pageTexts = new WeakMap<OrderPage, Map<string, PageText>>();
 
 /** Pages lead to pages up to row 10,000 and to a cursor there; cursors lead to cursors. */
 function nextUrl(query: ListQuery, cursor: string | null, listed: Listed): string | null {

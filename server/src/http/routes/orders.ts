@@ -1,9 +1,12 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { type OrderId, parseOrderId } from '../../core/ids.ts';
+import type { Order } from '../../domains/orders/order.ts';
+import { orderNotFound } from '../../domains/orders/order-read-service.ts';
 import { statusSubmission } from '../../domains/orders/order-status-submission.ts';
 import { orderSubmission } from '../../domains/orders/order-submission.ts';
 import { etagOf, expectedVersion, isKnownVersion } from '../etag.ts';
+import { markFreshness } from '../freshness.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
 import {
   historySchema,
@@ -17,6 +20,7 @@ import {
 } from '../order-representation.ts';
 import { idempotencyHeader, idempotencyKeyOf } from '../request-input.ts';
 import { answerSchema } from '../validation.ts';
+import { writeOnce } from '../write-once.ts';
 
 const orderIdParams = z.strictObject({
   id: z
@@ -94,6 +98,8 @@ function addCreate(routes: Routes, { app: { orders } }: HttpDeps): void {
   );
 }
 
+const orderText = writeOnce<Order>(orderJson);
+
 // Beside the typed answers: text that is JSON already.
 const sendJson = (reply: unknown, json: string) => (reply as FastifyReply).type(jsonMediaType).send(json);
 
@@ -115,10 +121,12 @@ function addReads(routes: Routes, { app: { orders } }: HttpDeps): void {
       config,
     },
     async (request, reply) => {
-      const order = await orders.getOrder(request.params.id);
+      const { value: order, ...freshness } = await orders.lookUpOrder(request.params.id);
+      if (order === null) throw orderNotFound(request.params.id);
+      markFreshness(reply, freshness);
       void reply.headers({ etag: etagOf(order.version), 'cache-control': 'private, no-cache' });
       if (isKnownVersion(request.headers['if-none-match'], order.version)) return notModified(reply);
-      return sendJson(reply, orderJson(order));
+      return sendJson(reply, orderText(order, ''));
     },
   );
   routes.get(

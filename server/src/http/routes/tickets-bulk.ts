@@ -4,10 +4,9 @@ import { ticketSubmission } from '../../domains/tickets/ticket-submission.ts';
 import type { TicketToWrite, TicketWriter } from '../../domains/tickets/ticket-write-service.ts';
 import { ticketRefusals } from '../../domains/tickets/tickets-service.ts';
 import { type ReadRow, rejectedRow, rejectionOf } from '../bulk-parts.ts';
-import { answerBulk, bulkProblems, bulkQuery, outcomeLine, takeStreams } from '../bulk-route.ts';
+import { addBulkRoute, outcomeLine } from '../bulk-route.ts';
 import type { BulkKind, BulkSummary } from '../bulk-run.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
-import { idempotencyKeyOf } from '../request-input.ts';
 
 const row = ticketSubmission.meta({ id: 'BulkTicket', description: 'A ticket, as POST /api/v1/tickets takes it.' });
 
@@ -19,35 +18,19 @@ const answerLine = outcomeLine('BulkTicketOutcome', {
 
 /** Many tickets in one request. */
 export async function addTicketBulkRoute(routes: Routes, deps: HttpDeps): Promise<void> {
-  takeStreams(routes);
-  routes.post(
-    '/tickets/bulk',
-    {
-      schema: {
-        summary: 'Create many tickets',
-        description:
-          'NDJSON of any length, or a JSON array of up to 1,000 tickets; gzip as Content-Encoding. Rows are stored in parts of 2,000 lines, each whole or not at all. The answer is NDJSON: outcomes and a closing line `{"summary": …}`; tokens are read one by one from /api/v1/tickets/{id}/token. **No summary line means: send it again**; rows with a ticket_number are recognised, and with the header Idempotency-Key the others too (their key is `<Idempotency-Key>/<line>`).',
-        tags: ['tickets'],
-        querystring: bulkQuery,
-      },
-      config: {
-        scope: 'tickets:write',
-        streams: true,
-        problems: bulkProblems,
-        streamedBody: { 'application/x-ndjson': row, 'application/json': z.array(row) },
-        streamedAnswer: { 'application/x-ndjson': answerLine },
-      },
-    },
-    (request, reply) =>
-      answerBulk(deps, {
-        request,
-        reply,
-        report: request.query.report ?? 'rejected',
-        name: 'tickets',
-        read: readRow(idempotencyKeyOf(request.headers)),
-        kind: ticketKind(deps.app.tickets.writer),
-      }),
-  );
+  await addBulkRoute(routes, deps, {
+    url: '/tickets/bulk',
+    tag: 'tickets',
+    summary: 'Create many tickets',
+    description:
+      'NDJSON of any length, or a JSON array of up to 1,000 tickets; gzip as Content-Encoding. Rows are stored in parts of 2,000 lines, each whole or not at all. The answer is NDJSON: outcomes and a closing line `{"summary": …}`; tokens are read one by one from /api/v1/tickets/{id}/token. **No summary line means: send it again**; rows with a ticket_number are recognised, and with the header Idempotency-Key the others too (their key is `<Idempotency-Key>/<line>`).',
+    scope: 'tickets:write',
+    row,
+    answerLine,
+    name: 'tickets',
+    readRow: ({ requestKey }) => readRow(requestKey),
+    kind: () => ticketKind(deps.app.tickets.writer),
+  });
 }
 
 /** @param requestKey the Idempotency-Key of the request: rows without a number get `<key>/<line>` */

@@ -1,7 +1,7 @@
 -- Up Migration
 
 -- A new secret for a ticket in this bucket: a version 4 UUID of the strong generator whose 12 bits rand_a are the bucket, so that
--- a look-up by the token alone knows its home; bucket_of_id reads it back. core/ids.ts makes tokens of the same form.
+-- a look-up by the token alone knows its home; bucket_of_id reads it back, as bucketOfId in core/ids.ts does.
 create function new_ticket_token(bucket integer) returns uuid
   language sql volatile parallel safe
   return encode(overlay(uuid_send(gen_random_uuid()) placing int2send((16384 + bucket)::smallint) from 7 for 2), 'hex')::uuid;

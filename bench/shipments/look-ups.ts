@@ -1,0 +1,85 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type DrawnRequest, type LoadResult, load } from '../harness/load.ts';
+import { type Running, startProgram, startServer } from '../harness/processes.ts';
+import { against, alone, type Figures } from '../report.ts';
+import { drawPaths } from './population.ts';
+import type { ShipmentsScale } from './scale.ts';
+
+const memoryServer = fileURLToPath(new URL('./memory-server.ts', import.meta.url));
+const connections = 64;
+
+/** Look-ups by Zipf's law from 64 connections: from the cache, from the database, and of what the client has already. */
+export async function lookUpFigures(dataDir: string, scale: ShipmentsScale, log: (line: string) => void) {
+  const paths = drawPaths(scale);
+  const seconds = scale.loadSeconds;
+  const full = paths.map((path) => ({ path }));
+  await using cached = await startServer(dataDir);
+  const documents = await fetchAll(cached.url, [...new Set(paths)]);
+  const known = paths.map((path) => ({ path, headers: { 'if-none-match': documents.get(path)?.etag ?? '' } }));
+  log(
+    `${documents.size.toLocaleString('en')} different shipments are asked for in ${paths.length.toLocaleString('en')} look-ups`,
+  );
+
+  const ceiling = await withMemoryServer(documents, async (memory) => ({
+    full: await measure(memory, full, seconds),
+    known: await measureKnown(memory, known, seconds),
+  }));
+  log(`  from memory: ${ceiling.full.perSecond.toFixed(0)}/s, 304 ${ceiling.known.perSecond.toFixed(0)}/s`);
+  await measure(cached, full, 1);
+  const hits = await measure(cached, full, seconds);
+  const notModified = await measureKnown(cached, known, seconds);
+  await using uncachedServer = await startServer(dataDir, { MILLIARD_CACHE: 'off' });
+  await measure(uncachedServer, full, 1);
+  const uncached = await measure(uncachedServer, full, seconds);
+  const unit = 'requests/s';
+  const figures: Figures = {
+    lookup_cached: against(hits.perSecond, ceiling.full.perSecond, { unit, goal: '>= 0.6 of Fastify, >= 10,000/s' }),
+    lookup_cached_p99: alone(hits.p99Ms, { unit: `ms at ${connections} connections`, goal: '<= 20 ms' }),
+    lookup_uncached: against(uncached.perSecond, ceiling.full.perSecond, { unit, goal: '>= 0.35 of Fastify' }),
+    not_modified: against(notModified.perSecond, ceiling.known.perSecond, { unit, goal: '>= 0.7 of Fastify' }),
+  };
+  return { figures, paths };
+}
+
+const measure = ({ url }: Running, drawn: readonly DrawnRequest[], seconds: number): Promise<LoadResult> =>
+  load({ url, connections, seconds, drawn });
+const measureKnown = ({ url }: Running, drawn: readonly DrawnRequest[], seconds: number): Promise<LoadResult> =>
+  load({ url, connections, seconds, drawn, status: 304 });
+
+interface Held {
+  readonly etag: string;
+  readonly document: object;
+}
+
+const fetchedAtOnce = 32;
+
+async function fetchAll(url: string, paths: readonly string[]): Promise<Map<string, Held>> {
+  const documents = new Map<string, Held>();
+  for (let at = 0; at < paths.length; at += fetchedAtOnce) {
+    const some = paths.slice(at, at + fetchedAtOnce);
+    const answers = await Promise.all(some.map((path) => fetchOne(url + path)));
+    for (const [i, path] of some.entries()) documents.set(path, answers[i] as Held);
+  }
+  return documents;
+}
+
+async function fetchOne(url: string): Promise<Held> {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
+  return { etag: answer.headers.get('etag') ?? '', document: (await answer.json()) as object };
+}
+
+async function withMemoryServer<T>(documents: Map<string, Held>, work: (server: Running) => Promise<T>): Promise<T> {
+  const dir = await mkdtemp(join(tmpdir(), 'milliard-bench-'));
+  try {
+    const file = join(dir, 'documents.json');
+    await writeFile(file, JSON.stringify(Object.fromEntries(documents)));
+    await using memory = await startProgram(memoryServer, [file]);
+    return await work(memory);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,285 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Day, parseDay } from '../../core/days.ts';
+import type { Logger } from '../../core/ports.ts';
+import type { Clock, Instant } from '../../core/time.ts';
+import type { Database, Session } from '../../storage/database.ts';
+import { batchIndexOf } from '../../storage/day-partitions.ts';
+import { StorageError } from '../../storage/faults.ts';
+import { isTransient, withRetry } from '../../storage/retry.ts';
+import { type OpenSummary, selectOpenSummary } from './usage-ledger-queries.ts';
+import {
+  addToSums,
+  type Claim,
+  type ClaimedBatch,
+  claimBatches,
+  countClaimed,
+  lockRollup,
+  markRolledUp,
+  type Summand,
+  summariseIndex,
+  tryLockRollup,
+} from './usage-rollup-queries.ts';
+
+export interface RollupReport {
+  readonly batches: number;
+  readonly rows: number;
+  readonly durationMs: number;
+}
+
+export interface Rollup {
+  /** Rolls up until no batch that was open when it began is. Waits for a rollup of another process. */
+  once(): Promise<RollupReport>;
+  /** A server's part: goes on by itself until it is closed. */
+  start(): { close(): Promise<void> };
+  /**
+   * Waits a little when the rollup of this process has fallen behind: whoever writes much asks before each part, so that the sums
+   * stay close however fast the records come. At once when nothing is rolled up here.
+   */
+  giveWay(): Promise<void>;
+}
+
+export interface RollupDeps {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** A batch waits so long at least; longer when a rollup takes longer. */
+  readonly minPauseMs: number;
+  /** The database is a Citus cluster: sums in statements of their own, and rows are counted before. */
+  readonly isCitus?: boolean;
+  readonly onRollup?: (report: RollupReport) => void;
+}
+
+// A transaction's worth. More rows are rolled up in further transactions at once.
+const maxRows = 1_000_000;
+const maxBatches = 2_000;
+const maxPauseMs = 30_000;
+const lookMs = 250;
+const retryMs = 1_000;
+// Sums older than that make writers wait, so that they stay within 5 s: uniform keys cost the rollup more than the writing.
+const behindMs = 2_500;
+const wayStepMs = 25;
+const longestWayMs = 500;
+// A partition with fewer new rows than that is read in no time.
+const rowsWorthSummarising = 5_000;
+
+type Lock = 'wait' | 'try';
+
+export function createRollup(deps: RollupDeps): Rollup {
+  const pace = createPace(deps);
+  return {
+    async once() {
+      const startedMs = performance.now();
+      const sum = { batches: 0, rows: 0 };
+      await withSession(deps, async (step) => {
+        for (;;) {
+          const report = await step('wait');
+          if (report === null || report.batches === 0) return;
+          sum.batches += report.batches;
+          sum.rows += report.rows;
+        }
+      });
+      return { ...sum, durationMs: performance.now() - startedMs };
+    },
+    start() {
+      const stopping = new AbortController();
+      const ended = serve(deps, stopping.signal, pace);
+      return {
+        async close() {
+          stopping.abort();
+          await ended;
+          pace.rest();
+        },
+      };
+    },
+    async giveWay() {
+      for (let waitedMs = 0; waitedMs < longestWayMs && pace.isBehind(); waitedMs += wayStepMs) await delay(wayStepMs);
+    },
+  };
+}
+
+export async function readSummary(db: Pick<Database, 'query'>): Promise<OpenSummary> {
+  const [summary] = await db.query(selectOpenSummary());
+  return summary ?? { openBatches: 0n, openRows: 0n, oldestOpenAt: null };
+}
+
+type Step = (lock: Lock) => Promise<RollupReport | null>;
+
+/** A connection of its own: its transactions may take longer than those of requests, and none of these waits for it. */
+function withSession<T>(deps: RollupDeps, work: (step: Step) => Promise<T>): Promise<T> {
+  return deps.db.session(async (session) => {
+    // Sums of a million keys are hashed or sorted in memory.
+    await session.script(`set work_mem = '64MB'`);
+    const unsummarised = new Map<Day, number>();
+    return work(async (lock) => {
+      const report = await withRetry(
+        () => inTransaction(session, () => rollUp(session, deps, { lock, unsummarised })),
+        isTransient,
+      );
+      if (report !== null && deps.isCitus !== true) await summarise(session, unsummarised);
+      if (report !== null && report.batches > 0) deps.onRollup?.(report);
+      return report;
+    });
+  });
+}
+
+async function inTransaction<T>(session: Session, work: () => Promise<T>): Promise<T> {
+  await session.script('begin');
+  try {
+    const result = await work();
+    await session.script('commit');
+    return result;
+  } catch (error) {
+    await session.script('rollback').catch(() => {});
+    throw error;
+  }
+}
+
+interface Rolling {
+  readonly lock: Lock;
+  /** Rows by day that the index knows nothing of. */
+  readonly unsummarised: Map<Day, number>;
+}
+
+/** @returns null when another process is at it */
+async function rollUp(
+  session: Session,
+  deps: RollupDeps,
+  { lock, unsummarised }: Rolling,
+): Promise<RollupReport | null> {
+  const startedMs = performance.now();
+  if (lock === 'wait') await session.run(lockRollup());
+  else if ((await session.run(tryLockRollup()))[0]?.got !== true) return null;
+  const claimed = firstRows(await session.run(claimBatches(maxBatches)));
+  let rows = 0;
+  for (const summand of ['records', 'adjustments'] as const) {
+    const batches = claimed.filter((batch) => batch.rows > 0 && (batch.kind === summand || batch.kind === 'direct'));
+    const claim = claimOf(batches);
+    if (claim === null) continue;
+    if (deps.isCitus === true && !(await isComplete(session, claim, { summand, batches })))
+      return { batches: 0, rows: 0, durationMs: performance.now() - startedMs };
+    for (const statement of addToSums(claim, summand, deps.isCitus === true)) await session.run(statement);
+    rows += batches.reduce((sum, batch) => sum + batch.rows, 0);
+    if (summand === 'records') count(batches, claim, unsummarised);
+  }
+  if (claimed.length > 0)
+    await session.run(
+      markRolledUp(
+        claimed.map(({ batchId }) => batchId),
+        deps.clock.now(),
+      ),
+    );
+  return { batches: claimed.length, rows, durationMs: performance.now() - startedMs };
+}
+
+/** As many of the batches as make a transaction's worth, one at least. */
+function firstRows(batches: readonly ClaimedBatch[]): ClaimedBatch[] {
+  let rows = 0;
+  const taken: ClaimedBatch[] = [];
+  for (const batch of batches) {
+    if (taken.length > 0 && rows + batch.rows > maxRows) break;
+    rows += batch.rows;
+    taken.push(batch);
+  }
+  return taken;
+}
+
+function claimOf(batches: readonly ClaimedBatch[]): Claim | null {
+  const days = batches
+    .flatMap(({ firstDay, lastDay }) => [firstDay, lastDay])
+    .flatMap((text) => {
+      const day = text === null ? null : parseDay(text);
+      return day === null ? [] : [day];
+    });
+  if (days.length === 0) return null;
+  return {
+    batchIds: batches.map(({ batchId }) => batchId),
+    days: [Math.min(...days) as Day, Math.max(...days) as Day],
+  };
+}
+
+/** On Citus the ledger may be committed before a worker shows its rows: then the next rollup takes them. */
+async function isComplete(
+  session: Session,
+  claim: Claim,
+  { summand, batches }: { readonly summand: Summand; readonly batches: readonly ClaimedBatch[] },
+): Promise<boolean> {
+  if (batches.some(({ kind }) => kind === 'direct')) return true;
+  const [visible] = await session.run(countClaimed(claim, summand));
+  return visible?.rows === BigInt(batches.reduce((sum, batch) => sum + batch.rows, 0));
+}
+
+function count(batches: readonly ClaimedBatch[], { days: [first, last] }: Claim, unsummarised: Map<Day, number>): void {
+  const rows = batches.reduce((sum, batch) => sum + batch.rows, 0) / (last - first + 1);
+  for (let day = first; day <= last; day++) unsummarised.set(day as Day, (unsummarised.get(day as Day) ?? 0) + rows);
+}
+
+/** The index of new pages is brought up to date; a vacuum that is at the same table does it as well, so nobody waits for it. */
+async function summarise(session: Session, unsummarised: Map<Day, number>): Promise<void> {
+  for (const [day, rows] of unsummarised) {
+    if (rows < rowsWorthSummarising) continue;
+    try {
+      await inTransaction(session, async () => {
+        await session.script(`set local lock_timeout = '50ms'`);
+        await session.run(summariseIndex(batchIndexOf(day)));
+      });
+      unsummarised.delete(day);
+    } catch (error) {
+      if (!(error instanceof StorageError) || error.fault?.kind === 'unavailable') throw error;
+    }
+  }
+}
+
+/** Looks often and rolls up seldom: a batch waits for the pause, which is as long as the last rollup took. Never rejects. */
+async function serve(deps: RollupDeps, signal: AbortSignal, pace: Pace): Promise<void> {
+  let complained = false;
+  while (!signal.aborted) {
+    try {
+      await withSession(deps, async (step) => {
+        while (!signal.aborted) {
+          const isDue = pace.isDue(await readSummary(deps.db));
+          complained = false;
+          const report = isDue ? await step('try') : null;
+          if (report !== null) pace.rolledUp(report);
+          // What did not fit into one transaction follows at once.
+          if (report === null || report.rows < maxRows / 2) await pause(Math.min(lookMs, deps.minPauseMs), signal);
+        }
+      });
+    } catch (error) {
+      if (!complained) deps.logger.warn({ err: error }, 'usage is not rolled up just now; trying again every second');
+      complained = true;
+      await pause(retryMs, signal);
+    }
+  }
+}
+
+/** When a rollup is due: the age of the oldest batch tells, so that several servers together roll up as often as one. */
+type Pace = ReturnType<typeof createPace>;
+
+function createPace({ clock, minPauseMs }: RollupDeps) {
+  let pauseMs = minPauseMs;
+  // Clocks may differ: what this server has seen waiting for so long is due as well.
+  let waitsSinceMs: number | null = null;
+  let oldestAt: Instant | null = null;
+  return {
+    isDue({ oldestOpenAt, openRows }: OpenSummary): boolean {
+      oldestAt = oldestOpenAt;
+      if (oldestOpenAt === null) waitsSinceMs = null;
+      else waitsSinceMs ??= performance.now();
+      if (oldestOpenAt === null || waitsSinceMs === null) return false;
+      const waitedMs = Math.max(clock.now() - oldestOpenAt, performance.now() - waitsSinceMs);
+      return waitedMs >= pauseMs || openRows >= BigInt(maxRows);
+    },
+    rolledUp({ durationMs }: RollupReport): void {
+      pauseMs = Math.min(maxPauseMs, Math.max(minPauseMs, durationMs));
+      waitsSinceMs = null;
+    },
+    isBehind: () => oldestAt !== null && clock.now() - oldestAt > behindMs,
+    /** Nothing is rolled up by this process any more. */
+    rest(): void {
+      oldestAt = null;
+    },
+  };
+}
+
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  delay(ms, undefined, { signal, ref: false }).catch(() => {});
