@@ -99,10 +99,8 @@ export function newModel(nowMs: number, rawDays: number): UsageModel {
 export const dayAgo = ({ todayMicros }: UsageModel, days: number): string =>
   dayText(todayMicros - BigInt(days) * dayMicros);
 
-const momentOf = (
-  { todayMicros }: UsageModel,
-  { daysAgo, micros }: Pick<DrawnRecord, 'daysAgo' | 'micros'>,
-): bigint => todayMicros - BigInt(daysAgo) * dayMicros + micros;
+const momentOf = ({ todayMicros }: UsageModel, { daysAgo, micros }: Pick<DrawnRecord, 'daysAgo' | 'micros'>): bigint =>
+  todayMicros - BigInt(daysAgo) * dayMicros + micros;
 
 export function recordOf(model: UsageModel, drawn: DrawnRecord, recordId = `r${drawn.record}`): SentRecord {
   const usedAtMicros = momentOf(model, drawn);
