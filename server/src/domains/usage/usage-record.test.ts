@@ -126,9 +126,10 @@ test('the fast reader takes nothing that the careful one refuses, and the same f
     ),
     fc.string({ maxLength: 8 }),
   );
+  const plainId = { weight: 4, arbitrary: fc.stringMatching(/^[a-z0-9-]{1,6}$/) };
   const documents = fc.record({
-    record_id: fc.string({ maxLength: 6, unit: 'binary' }),
-    subscription_id: fc.string({ maxLength: 6 }),
+    record_id: fc.oneof(plainId, { weight: 1, arbitrary: fc.string({ maxLength: 6, unit: 'binary' }) }),
+    subscription_id: fc.oneof(plainId, { weight: 1, arbitrary: fc.string({ maxLength: 6 }) }),
     usage_type: fc.constantFrom('data', 'voice', 'sms'),
     used_at: fc.constantFrom(
       '2026-11-20T10:00:00Z',
@@ -137,7 +138,7 @@ test('the fast reader takes nothing that the careful one refuses, and the same f
       '2026-11-20T10:00:60Z',
       'x',
     ),
-    used: fc.oneof(fc.maxSafeNat(), fc.maxSafeNat(), fc.integer(), fc.double(), fc.constantFrom('1', true)),
+    used: fc.oneof(fc.nat(), fc.maxSafeNat(), fc.integer(), fc.double(), fc.constantFrom('1', true)),
     price: value,
   });
   let fast = 0;
@@ -160,7 +161,8 @@ test('the fast reader takes nothing that the careful one refuses, and the same f
     }),
     { numRuns: 3_000 },
   );
-  expect(fast).toBeGreaterThan(20);
+  // Some 80 are to be expected.
+  expect(fast).toBeGreaterThan(30);
 });
 
 test('parts are the same however the bytes arrive', () => {
