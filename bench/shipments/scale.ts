@@ -4,6 +4,7 @@ import type { Scale } from '../scale.ts';
 export interface ShipmentsScale {
   /** Shipments that are there before anything is looked up. */
   readonly shipments: number;
+  /** Of each kind of look-up, over all rounds; autocannon counts whole seconds. */
   readonly loadSeconds: number;
   /** Look-ups are drawn beforehand and asked for again and again. */
   readonly drawnLookUps: number;
@@ -18,7 +19,7 @@ export interface ShipmentsScale {
 export const shipmentsScales: Readonly<Record<Scale, ShipmentsScale>> = {
   small: {
     shipments: 100_000,
-    loadSeconds: 4,
+    loadSeconds: 5,
     drawnLookUps: 32_000,
     importRows: 50_000,
     floorSeconds: 10,

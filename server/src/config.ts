@@ -95,7 +95,7 @@ const known = {
   MILLIARD_CURRENCY: 'currency of orders and shipments that name none, ISO 4217 (EUR)',
   MILLIARD_GROUP_COMMIT: 'on or off; off is for measuring (on)',
   MILLIARD_CACHE: 'on or off; off is for measuring (on)',
-  MILLIARD_CACHE_MEMORY_BYTES: 'process memory for cached shipments and orders, in bytes (67108864)',
+  MILLIARD_CACHE_MEMORY_BYTES: 'process memory for cached shipments and orders, in bytes (268435456)',
   MILLIARD_CACHE_GRACE_MS:
     'how old a cached answer may be while the database does not answer, marked as stale, in ms (600000)',
   MILLIARD_LOG_LEVEL: `one of ${logLevels.join(', ')} (info)`,
@@ -169,7 +169,7 @@ export function parseConfig(environment: Environment, flags: ConfigFlags = {}): 
     redisUrl: readUrl(environment, 'REDIS_URL', faults),
     cache: {
       enabled: choice('MILLIARD_CACHE', ['on', 'off'], 'on') === 'on',
-      memoryBytes: integer('MILLIARD_CACHE_MEMORY_BYTES', [2 ** 20, 2 ** 36], 2 ** 26),
+      memoryBytes: integer('MILLIARD_CACHE_MEMORY_BYTES', [2 ** 20, 2 ** 36], 2 ** 28),
       graceMs: integer('MILLIARD_CACHE_GRACE_MS', [0, 86_400_000], 600_000),
     },
     currency: currency ?? ('EUR' as Currency),

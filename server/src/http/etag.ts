@@ -14,7 +14,7 @@ export const isKnownVersion = (ifNoneMatch: string | undefined, version: number)
 
 /** Whether If-None-Match names this entity tag. Weak tags count too (RFC 9110, 13.1.2). */
 export function isKnownTag(ifNoneMatch: string | undefined, tag: string): boolean {
-  if (ifNoneMatch === undefined) return false;
+  if (ifNoneMatch === undefined || ifNoneMatch === tag) return ifNoneMatch === tag;
   return ifNoneMatch.split(',').some((part) => {
     const candidate = part.trim();
     return candidate === '*' || candidate === tag || candidate === `W/${tag}`;

@@ -22,14 +22,18 @@ export interface MetricSources extends CacheMetricSources {
   usageLag(): Promise<UsageLag>;
 }
 
+/** What a request is counted by. */
+interface RequestLabels {
+  readonly method: string;
+  readonly route: string;
+  readonly status: number;
+}
+
 /** Prometheus metrics of one server. Labels hold routes and statuses, never ids, keys or customers. */
 export interface Metrics {
   /** For `openApp({ onCommit })`: made before the app, as the app needs it. */
   onCommit(queue: string, rows: number, durationMs: number): void;
-  observeRequest(
-    labels: { readonly method: string; readonly route: string; readonly status: number },
-    seconds: number,
-  ): void;
+  observeRequest(labels: RequestLabels, seconds: number): void;
   /** @param labels names of the code's own: `orders`, `created` */
   addBulkRows(labels: { readonly kind: string; readonly outcome: string }, rows: number): void;
   addVerification(verdict: TokenVerdict): void;
@@ -78,23 +82,21 @@ export function createMetrics(): Metrics {
     labelNames: ['result'],
     registers,
   });
-  // Finding a label's series by its labels costs more than the observation: remembered by one text.
-  const series = new Map<string, { observe(seconds: number): void }>();
+  // Finding a series by its labels costs more than the observation, and so does a key put together from them: texts that are the
+  // router's own need no hashing.
+  const series = new Map<string, Map<string, Map<number, { observe(seconds: number): void }>>>();
+  const seriesOf = ({ method, route, status }: RequestLabels) => {
+    const ofMethod = computed(series, method, () => new Map());
+    const ofRoute = computed(ofMethod, route, () => new Map());
+    return computed(ofRoute, status, () => requests.labels({ method, route, status }));
+  };
 
   return {
     onCommit(queue, rows, durationMs) {
       commitRows.observe({ queue }, rows);
       commitSeconds.observe({ queue }, durationMs / 1_000);
     },
-    observeRequest({ method, route, status }, seconds) {
-      const key = `${method} ${route} ${status}`;
-      let one = series.get(key);
-      if (one === undefined) {
-        one = requests.labels({ method, route, status });
-        series.set(key, one);
-      }
-      one.observe(seconds);
-    },
+    observeRequest: (labels, seconds) => seriesOf(labels).observe(seconds),
     addBulkRows(labels, rows) {
       if (rows > 0) bulkRows.inc(labels, rows);
     },
@@ -108,6 +110,14 @@ export function createMetrics(): Metrics {
     contentType: register.contentType,
     text: () => register.metrics(),
   };
+}
+
+function computed<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
 }
 
 function addGauges(registers: Registry[], sources: MetricSources): void {

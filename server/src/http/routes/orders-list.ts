@@ -31,11 +31,11 @@ export function addOrderListRoutes(routes: Routes, deps: HttpDeps): void {
     'A cursor walk skips and repeats nothing that was committed before it began, forwards by `next` and backwards by `prev`. The order is that of placed_at.';
 
   const list = async (reply: unknown, query: ListQuery, listed: Listed) => {
-    const { value: found, ...freshness } = await pageOf(deps, query);
-    const { next, prev, json } = pageText(found, query, listed);
+    const found = await pageOf(deps, query);
+    const { next, prev, json } = pageText(found.value, query, listed);
     // Beside the typed answers: text that is JSON already.
     const plain = reply as FastifyReply;
-    markFreshness(plain, freshness);
+    markFreshness(plain, found);
     return plain.type(jsonMediaType).headers(linkHeader({ next, prev })).send(json);
   };
 

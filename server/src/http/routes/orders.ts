@@ -121,9 +121,10 @@ function addReads(routes: Routes, { app: { orders } }: HttpDeps): void {
       config,
     },
     async (request, reply) => {
-      const { value: order, ...freshness } = await orders.lookUpOrder(request.params.id);
+      const found = await orders.lookUpOrder(request.params.id);
+      const order = found.value;
       if (order === null) throw orderNotFound(request.params.id);
-      markFreshness(reply, freshness);
+      markFreshness(reply, found);
       void reply.headers({ etag: etagOf(order.version), 'cache-control': 'private, no-cache' });
       if (isKnownVersion(request.headers['if-none-match'], order.version)) return notModified(reply);
       return sendJson(reply, orderText(order, ''));

@@ -113,9 +113,10 @@ function addRead(routes: Routes, { app }: HttpDeps): void {
       config: { scope: 'shipments:read', problems: ['shipment_not_found'] },
     },
     async (request, reply) => {
-      const { value: shipment, ...freshness } = await app.shipments.lookUpShipment(request.params);
+      const found = await app.shipments.lookUpShipment(request.params);
+      const shipment = found.value;
       if (shipment === null) throw shipmentNotFound(request.params);
-      markFreshness(plain(reply), freshness);
+      markFreshness(plain(reply), found);
       const ifNoneMatch = request.headers['if-none-match'];
       return answerShipment(plain(reply), { shipment, now: app.clock.now(), ifNoneMatch });
     },

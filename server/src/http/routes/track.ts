@@ -54,9 +54,10 @@ export async function addTrackRoute(routes: Routes, { app }: HttpDeps): Promise<
     async (request, reply) => {
       const key = keyInPath(request.params.carrier, request.params.tracking_number);
       if (key === null) throw notFound();
-      const { value: shipment, ...freshness } = await app.shipments.lookUpShipment(key);
+      const found = await app.shipments.lookUpShipment(key);
+      const shipment = found.value;
       if (shipment === null) throw notFound();
-      markFreshness(reply, freshness);
+      markFreshness(reply, found);
       // Beside the typed answers: text that is JSON already.
       return answerTracking(reply as unknown as FastifyReply, shipment, request.headers['if-none-match']) as never;
     },

@@ -19,8 +19,8 @@ export interface MemoryLayer<V> {
   size(): { readonly entries: number; readonly bytes: number };
 }
 
-// An object takes about twice its JSON, and its finished answer is kept beside it (http/): measured on orders and shipments.
-const bytesPerChar = 4;
+// The object and its finished answer, which is kept beside it (http/): 2.15 measured on 10,714 shipments of 1,860 characters, and room for gaps in the heap.
+const bytesPerChar = 3;
 const bytesPerEntry = 300;
 // Whoever guesses keys that do not exist must not push out those that do.
 const mostAbsent = 10_000;
