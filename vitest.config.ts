@@ -49,6 +49,10 @@ leaveOut('**/topology.process.test.ts', 'servers restarted behind nginx under lo
   'PostgreSQL 15 (apt install postgresql-15, or name its bin folder in MILLIARD_TEST_PG15_BIN)': findPostgres15(),
   'redis-server (apt install redis-server, or name it in MILLIARD_TEST_REDIS_SERVER)': findRedisServer(),
 });
+leaveOut('**/usage-direct-writes.process.test.ts', 'what psql writes past the API is in the sums', {
+  'psql of PostgreSQL 15 (apt install postgresql-15, or name its bin folder in MILLIARD_TEST_PG15_BIN)':
+    findPostgres15(),
+});
 
 const redis = {
   'redis-server (apt install redis-server, or name it in MILLIARD_TEST_REDIS_SERVER)': findRedisServer(),

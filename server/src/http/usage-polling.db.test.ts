@@ -4,15 +4,22 @@ import { formatInstant, type Instant } from '../core/time.ts';
 import { dynamic, sql } from '../storage/sql.ts';
 import { createTestClient } from '../testing/open-database.ts';
 import { openTestApi } from '../testing/test-api.ts';
+import { openUsageWorld, upload } from '../testing/usage-world.ts';
 
 const full = process.env['MILLIARD_TEST_FAULTS'] === 'full';
 const rounds = full ? 400 : 20;
 const { app, server, databaseUrl } = await openTestApi({ database: { poolSize: 10, readClients: 2 } });
 const db = createTestClient(databaseUrl, { poolSize: 6 });
-afterAll(() => db.close());
+const world = await openUsageWorld(databaseUrl, Date.now() as Instant, 14);
+afterAll(async () => {
+  await world.close();
+  await db.close();
+});
 
 const dayMs = 86_400_000;
 const dayAgo = (days: number): string => formatInstant((Date.now() - days * dayMs) as Instant);
+// More than there are sums of days.
+const limit = 200;
 const period = `from=${dayAgo(6).slice(0, 10)}&to=${dayAgo(0).slice(0, 10)}`;
 
 /** Records that were sent, whose answers have come, and how many of these had come at a moment. */
@@ -29,16 +36,24 @@ interface Sender {
   readonly isBulk: boolean;
 }
 
+const recordsOf = (name: string, rows: number, subscriptions = 'S') =>
+  Array.from({ length: rows }, (_, i) => ({
+    record_id: `${name}-${i}`,
+    subscription_id: `${subscriptions}${i % 3}`,
+    usage_type: i % 2 === 0 ? 'data' : 'voice',
+    used_at: dayAgo(1 + (i % 4)),
+    used: 1,
+    price: '0.01',
+  }));
+
+function acknowledge(rows: number): void {
+  progress.acknowledged += rows;
+  progress.answers.push({ atMs: Date.now(), acknowledged: progress.acknowledged });
+}
+
 async function sendAll({ name, rows, isBulk }: Sender): Promise<void> {
   for (let round = 0; round < rounds; round++) {
-    const records = Array.from({ length: rows }, (_, i) => ({
-      record_id: `${name}-${round}-${i}`,
-      subscription_id: `S${i % 3}`,
-      usage_type: i % 2 === 0 ? 'data' : 'voice',
-      used_at: dayAgo(1 + (i % 4)),
-      used: 1,
-      price: '0.01',
-    }));
+    const records = recordsOf(`${name}-${round}`, rows);
     // Some of what was sent before: it must not count again.
     const again = round === 0 ? [] : [{ ...records[0], record_id: `${name}-${round - 1}-0` }];
     progress.begun += rows;
@@ -51,8 +66,29 @@ async function sendAll({ name, rows, isBulk }: Sender): Promise<void> {
         : JSON.stringify([...records, ...again]),
     });
     expect(answer.statusCode, answer.body).toBeLessThan(300);
-    progress.acknowledged += rows;
-    progress.answers.push({ atMs: Date.now(), acknowledged: progress.acknowledged });
+    acknowledge(rows);
+  }
+}
+
+// Batches of so many for each of these subscriptions and types.
+const late = { subscriptions: 'late', share: 10, rows: 60 } as const;
+
+/** By another server, whose transactions end after others that began later, or come to nothing first. */
+async function sendLate(): Promise<void> {
+  const { slow, holding } = world;
+  for (let round = 0; round < rounds; round++) {
+    const records = recordsOf(`late-${round}`, late.rows, late.subscriptions);
+    const bytes = Buffer.from(records.map((record) => `${JSON.stringify(record)}\n`).join(''));
+    const options = { format: 'ndjson', producerKey: null, partLines: 20_000 } as const;
+    if (round % 2 === 0) {
+      const failed = await holding.hold(() => upload(slow, bytes, options));
+      await expect(failed.end(round % 4 === 0 ? 'cut' : 'rollback')).rejects.toThrow();
+    }
+    progress.begun += late.rows;
+    const held = await holding.hold(() => upload(slow, bytes, options));
+    await world.other.rollup.once();
+    await held.end('commit');
+    acknowledge(late.rows);
   }
 }
 
@@ -67,7 +103,7 @@ interface Read {
   readonly atLeast: number;
 }
 
-/** Reads until all is told; no sum may go down, and none may have more than was sent or less than was promised. */
+/** Reads until all is told; no sum may go down or have a part of a batch, and none may have more than was sent or less than was promised. */
 async function poll(name: string, read: () => Promise<Read>): Promise<{ name: string; reads: number; steps: number }> {
   let before = new Map<string, number>();
   let total = 0;
@@ -78,6 +114,10 @@ async function poll(name: string, read: () => Promise<Read>): Promise<{ name: st
     const begun = progress.begun;
     for (const [key, records] of before) {
       expect({ name, key, isDown: (sums.get(key) ?? 0) < records }).toEqual({ name, key, isDown: false });
+    }
+    for (const [key, records] of sums) {
+      const isWhole = !key.startsWith(late.subscriptions) || records % late.share === 0;
+      expect({ name, key, records, isWhole }).toEqual({ name, key, records, isWhole: true });
     }
     const now = [...sums.values()].reduce((sum, n) => sum + n, 0);
     if (now > begun || now < atLeast)
@@ -139,7 +179,10 @@ const toRead = (items: readonly Sum[], atLeast: number): Read => {
 /** By the API; `as_of` is a promise: everything acknowledged before is in it. With `fresh` everything acknowledged before the question is. */
 const readMetrics = (more: string) => async (): Promise<Read> => {
   const { acknowledged } = progress;
-  const answer = await server.fastify.inject({ method: 'GET', url: `/api/v1/usage/metrics?${period}${more}` });
+  const answer = await server.fastify.inject({
+    method: 'GET',
+    url: `/api/v1/usage/metrics?${period}&limit=${limit}${more}`,
+  });
   expect(answer.statusCode, answer.body).toBe(200);
   const { items, as_of: asOf } = answer.json() as { items: Sum[]; as_of: string };
   return toRead(items, more.includes('fresh') ? acknowledged : acknowledgedBefore(Date.parse(asOf)));
@@ -182,10 +225,10 @@ const readOverLimit = (more: string) => async (): Promise<Read> => {
 test(
   'whoever polls sums while usage comes in and is rolled up never sees one go down, or more than was sent',
   async () => {
-    const rollingUp = [0, 1].map(async () => {
+    const rollingUp = [app.usage, world.usage].map(async (usage) => {
       let reports = 0;
       while (isSending) {
-        reports += (await app.usage.rollup.once()).batches;
+        reports += (await usage.rollup.once()).batches;
         await delay(20);
       }
       return reports;
@@ -207,6 +250,7 @@ test(
       sendAll({ name: 'many', rows: 200, isBulk: false }),
       sendAll({ name: 'bulk', rows: 700, isBulk: true }),
       sendAll({ name: 'bulk-2', rows: 300, isBulk: true }),
+      sendLate(),
     ]);
     const [, batches] = await Promise.all([
       sending.finally(() => {

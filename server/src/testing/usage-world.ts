@@ -22,6 +22,8 @@ export interface UsageWorld {
   readonly now: Instant;
   /** Days before today that take raw usage at the beginning. */
   readonly rawDays: number;
+  /** One more, beside these. */
+  openServer(): Promise<Usage>;
   /** Empties the database. */
   reset(): Promise<void>;
   close(): Promise<void>;
@@ -56,6 +58,11 @@ export async function openUsageWorld(url: string, now: Instant, rawDays: number)
     db,
     now,
     rawDays,
+    async openServer() {
+      const server = await open(db);
+      servers.push(server);
+      return server;
+    },
     async reset() {
       await db.query({
         text: `truncate usage_records, usage_adjustments, usage_corrections, usage_batches, usage_daily, usage_totals,

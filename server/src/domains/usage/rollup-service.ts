@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Day, parseDay } from '../../core/days.ts';
 import type { Logger } from '../../core/ports.ts';
-import type { Clock, Instant } from '../../core/time.ts';
+import type { Clock } from '../../core/time.ts';
 import type { Database, Session } from '../../storage/database.ts';
 import { batchIndexOf } from '../../storage/day-partitions.ts';
 import { StorageError } from '../../storage/faults.ts';
 import { isTransient, withRetry } from '../../storage/retry.ts';
+import { createRollupPace, maxRows, type RollupPace } from './rollup-pace.ts';
 import { type OpenSummary, selectOpenSummary } from './usage-ledger-queries.ts';
 import {
   addToSums,
@@ -32,8 +33,8 @@ export interface Rollup {
   /** A server's part: goes on by itself until it is closed. */
   start(): { close(): Promise<void> };
   /**
-   * Waits a little when the rollup of this process has fallen behind: whoever writes much asks before each part, so that the sums
-   * stay close however fast the records come. At once when nothing is rolled up here.
+   * Waits while the rollup of this process has fallen behind, at most 10 s: whoever writes much asks before each part, so that the
+   * sums stay close however fast the records come. At once when nothing is rolled up here, or the rollup stands still.
    */
   giveWay(): Promise<void>;
 }
@@ -49,30 +50,27 @@ export interface RollupDeps {
   readonly onRollup?: (report: RollupReport) => void;
 }
 
-// A transaction's worth. More rows are rolled up in further transactions at once.
-const maxRows = 1_000_000;
 const maxBatches = 2_000;
-const maxPauseMs = 30_000;
 const lookMs = 250;
 const retryMs = 1_000;
-// Sums older than that make writers wait, so that they stay within 5 s: uniform keys cost the rollup more than the writing.
-const behindMs = 2_500;
-const wayStepMs = 25;
-const longestWayMs = 500;
+const wayStepMs = 50;
+// Longer than any transaction of the rollup; well within the patience of clients and proxies.
+const longestWayMs = 10_000;
 // A partition with fewer new rows than that is read in no time.
 const rowsWorthSummarising = 5_000;
 
 type Lock = 'wait' | 'try';
 
 export function createRollup(deps: RollupDeps): Rollup {
-  const pace = createPace(deps);
+  const pace = createRollupPace(deps);
+  let servers = 0;
   return {
     async once() {
       const startedMs = performance.now();
       const sum = { batches: 0, rows: 0 };
       await withSession(deps, async (step) => {
         for (;;) {
-          const report = await step('wait');
+          const report = await step('wait', maxRows);
           if (report === null || report.batches === 0) return;
           sum.batches += report.batches;
           sum.rows += report.rows;
@@ -83,16 +81,20 @@ export function createRollup(deps: RollupDeps): Rollup {
     start() {
       const stopping = new AbortController();
       const ended = serve(deps, stopping.signal, pace);
+      servers++;
       return {
         async close() {
           stopping.abort();
+          servers--;
           await ended;
-          pace.rest();
         },
       };
     },
     async giveWay() {
-      for (let waitedMs = 0; waitedMs < longestWayMs && pace.isBehind(); waitedMs += wayStepMs) await delay(wayStepMs);
+      for (let waitedMs = 0; servers > 0 && waitedMs < longestWayMs; waitedMs += wayStepMs) {
+        if (!pace.isBehind(await readSummary(deps.db))) return;
+        await delay(wayStepMs);
+      }
     },
   };
 }
@@ -102,7 +104,8 @@ export async function readSummary(db: Pick<Database, 'query'>): Promise<OpenSumm
   return summary ?? { openBatches: 0n, openRows: 0n, oldestOpenAt: null };
 }
 
-type Step = (lock: Lock) => Promise<RollupReport | null>;
+/** @param claimed hears how many rows are summed */
+type Step = (lock: Lock, mostRows: number, claimed?: (rows: number) => void) => Promise<RollupReport | null>;
 
 /** A connection of its own: its transactions may take longer than those of requests, and none of these waits for it. */
 function withSession<T>(deps: RollupDeps, work: (step: Step) => Promise<T>): Promise<T> {
@@ -110,9 +113,9 @@ function withSession<T>(deps: RollupDeps, work: (step: Step) => Promise<T>): Pro
     // Sums of a million keys are hashed or sorted in memory.
     await session.script(`set work_mem = '64MB'`);
     const unsummarised = new Map<Day, number>();
-    return work(async (lock) => {
+    return work(async (lock, mostRows, claimed = () => {}) => {
       const report = await withRetry(
-        () => inTransaction(session, () => rollUp(session, deps, { lock, unsummarised })),
+        () => inTransaction(session, () => rollUp(session, deps, { lock, mostRows, claimed, unsummarised })),
         isTransient,
       );
       if (report !== null && deps.isCitus !== true) await summarise(session, unsummarised);
@@ -136,6 +139,9 @@ async function inTransaction<T>(session: Session, work: () => Promise<T>): Promi
 
 interface Rolling {
   readonly lock: Lock;
+  /** In one transaction, one batch at least. */
+  readonly mostRows: number;
+  readonly claimed: (rows: number) => void;
   /** Rows by day that the index knows nothing of. */
   readonly unsummarised: Map<Day, number>;
 }
@@ -144,12 +150,13 @@ interface Rolling {
 async function rollUp(
   session: Session,
   deps: RollupDeps,
-  { lock, unsummarised }: Rolling,
+  { lock, mostRows, claimed: tellClaimed, unsummarised }: Rolling,
 ): Promise<RollupReport | null> {
   const startedMs = performance.now();
   if (lock === 'wait') await session.run(lockRollup());
   else if ((await session.run(tryLockRollup()))[0]?.got !== true) return null;
-  const claimed = firstRows(await session.run(claimBatches(maxBatches)));
+  const claimed = firstRows(await session.run(claimBatches(maxBatches)), mostRows);
+  tellClaimed(claimed.reduce((sum, batch) => sum + batch.rows, 0));
   let rows = 0;
   for (const summand of ['records', 'adjustments'] as const) {
     const batches = claimed.filter((batch) => batch.rows > 0 && (batch.kind === summand || batch.kind === 'direct'));
@@ -172,11 +179,11 @@ async function rollUp(
 }
 
 /** As many of the batches as make a transaction's worth, one at least. */
-function firstRows(batches: readonly ClaimedBatch[]): ClaimedBatch[] {
+function firstRows(batches: readonly ClaimedBatch[], mostRows: number): ClaimedBatch[] {
   let rows = 0;
   const taken: ClaimedBatch[] = [];
   for (const batch of batches) {
-    if (taken.length > 0 && rows + batch.rows > maxRows) break;
+    if (taken.length > 0 && rows + batch.rows > mostRows) break;
     rows += batch.rows;
     taken.push(batch);
   }
@@ -230,7 +237,7 @@ async function summarise(session: Session, unsummarised: Map<Day, number>): Prom
 }
 
 /** Looks often and rolls up seldom: a batch waits for the pause, which is as long as the last rollup took. Never rejects. */
-async function serve(deps: RollupDeps, signal: AbortSignal, pace: Pace): Promise<void> {
+async function serve(deps: RollupDeps, signal: AbortSignal, pace: RollupPace): Promise<void> {
   let complained = false;
   while (!signal.aborted) {
     try {
@@ -238,10 +245,11 @@ async function serve(deps: RollupDeps, signal: AbortSignal, pace: Pace): Promise
         while (!signal.aborted) {
           const isDue = pace.isDue(await readSummary(deps.db));
           complained = false;
-          const report = isDue ? await step('try') : null;
-          if (report !== null) pace.rolledUp(report);
+          const mostRows = pace.mostRows();
+          const report = isDue ? await step('try', mostRows, pace.began).finally(() => pace.ended(null)) : null;
+          pace.ended(report);
           // What did not fit into one transaction follows at once.
-          if (report === null || report.rows < maxRows / 2) await pause(Math.min(lookMs, deps.minPauseMs), signal);
+          if (report === null || report.rows < mostRows / 2) await pause(Math.min(lookMs, deps.minPauseMs), signal);
         }
       });
     } catch (error) {
@@ -250,35 +258,6 @@ async function serve(deps: RollupDeps, signal: AbortSignal, pace: Pace): Promise
       await pause(retryMs, signal);
     }
   }
-}
-
-/** When a rollup is due: the age of the oldest batch tells, so that several servers together roll up as often as one. */
-type Pace = ReturnType<typeof createPace>;
-
-function createPace({ clock, minPauseMs }: RollupDeps) {
-  let pauseMs = minPauseMs;
-  // Clocks may differ: what this server has seen waiting for so long is due as well.
-  let waitsSinceMs: number | null = null;
-  let oldestAt: Instant | null = null;
-  return {
-    isDue({ oldestOpenAt, openRows }: OpenSummary): boolean {
-      oldestAt = oldestOpenAt;
-      if (oldestOpenAt === null) waitsSinceMs = null;
-      else waitsSinceMs ??= performance.now();
-      if (oldestOpenAt === null || waitsSinceMs === null) return false;
-      const waitedMs = Math.max(clock.now() - oldestOpenAt, performance.now() - waitsSinceMs);
-      return waitedMs >= pauseMs || openRows >= BigInt(maxRows);
-    },
-    rolledUp({ durationMs }: RollupReport): void {
-      pauseMs = Math.min(maxPauseMs, Math.max(minPauseMs, durationMs));
-      waitsSinceMs = null;
-    },
-    isBehind: () => oldestAt !== null && clock.now() - oldestAt > behindMs,
-    /** Nothing is rolled up by this process any more. */
-    rest(): void {
-      oldestAt = null;
-    },
-  };
 }
 
 const pause = (ms: number, signal: AbortSignal): Promise<void> =>

@@ -340,14 +340,6 @@ describe('refused', () => {
     await expectExact();
   });
 
-  test('a record that was corrected through the API', async () => {
-    await write(insert({ id: 'a' }));
-    await write(`insert into usage_corrections select bucket, day, 1, subscription_id, record_id, false, subscription_id, usage_type,
-      used_at, used, 5, null, 'test', now(), '\\x00', 1 from usage_records`);
-    await expect(write(`delete from usage_records`)).rejects.toThrow(/was corrected through the API/);
-    await expect(write(`update usage_records set price = 1`)).rejects.toThrow(/was corrected through the API/);
-  });
-
   test('TRUNCATE', async () => {
     await expect(write('truncate usage_records')).rejects.toThrow(/would leave its sums/);
   });

@@ -57,7 +57,8 @@ export async function* importUsage(
   const begin = async (part: UsagePart): Promise<Writing> => {
     await options.confirm?.();
     const { actor, producerKey } = options;
-    const outcome = writePart(deps.db, { part, actor, producerKey, now: deps.clock.now(), stageFirst });
+    const toWrite = { part, actor, producerKey, now: deps.clock.now(), stageFirst };
+    const outcome = writePart(deps.db, toWrite, () => deps.newBatchId(deps.clock.now()));
     outcome.catch(() => {});
     return { part, outcome };
   };

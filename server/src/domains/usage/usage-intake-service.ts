@@ -2,7 +2,7 @@ import { type Day, formatDay } from '../../core/days.ts';
 import type { Instant } from '../../core/time.ts';
 import type { Database } from '../../storage/database.ts';
 import type { Transaction } from '../../storage/transaction.ts';
-import { type BatchOutcome, maxRejectionsKept, type RecordRejection } from './usage.ts';
+import { type BatchId, type BatchOutcome, maxRejectionsKept, type RecordRejection } from './usage.ts';
 import { type IntakeBatch, type IntakeRequest, identityOf, inStoringOrder } from './usage-intake.ts';
 import {
   correctBatches,
@@ -14,55 +14,93 @@ import {
   type StoredOutcome,
   selectBatches,
 } from './usage-ledger-queries.ts';
-import { replayOf } from './usage-part-service.ts';
+import { BatchIdTaken, isStoredAlready, replayOf } from './usage-part-service.ts';
 import { tooOld } from './usage-record.ts';
-import { insertRecords, type RecordToInsert, selectOwnRecords } from './usage-records-queries.ts';
+import { insertRecords, type RecordToInsert } from './usage-records-queries.ts';
 
 /** What a request is answered with, or why it is refused. */
 export type IntakeOutcome = { readonly outcome: BatchOutcome } | { readonly error: unknown };
 
+type IntakeOutcomes = ReadonlyMap<IntakeRequest, IntakeOutcome>;
+
+export interface BatchesToWrite {
+  readonly batches: readonly IntakeBatch[];
+  readonly now: Instant;
+  /** For a batch whose number another one has. */
+  readonly newBatchId: () => BatchId;
+}
+
 /** Writes the requests of one group commit in one transaction; outcomes by request. */
 export function writeBatches(
   db: Database,
-  batches: readonly IntakeBatch[],
-  now: Instant,
-): Promise<Map<IntakeRequest, IntakeOutcome>> {
-  let runs = 0;
-  return db.transaction((tx) => writeIn(tx, batches, { now, again: runs++ > 0 }), { idempotent: true });
+  { batches: planned, now, newBatchId }: BatchesToWrite,
+): Promise<IntakeOutcomes> {
+  let batches = planned;
+  // What the last run that came to its COMMIT would have answered.
+  let sent: IntakeOutcomes | null = null;
+  return db.transaction(
+    async (tx) => {
+      try {
+        sent = await writeIn(tx, batches, { now, sent });
+        return sent;
+      } catch (error) {
+        if (error instanceof BatchIdTaken) {
+          batches = batches.map((batch) => ({ ...batch, batchId: newBatchId() }));
+          sent = null;
+        }
+        throw error;
+      }
+    },
+    { idempotent: true },
+  );
 }
 
 interface Run {
   readonly now: Instant;
-  /** The transaction ran before, and perhaps it was committed. */
-  readonly again: boolean;
+  readonly sent: IntakeOutcomes | null;
 }
 
-async function writeIn(
-  tx: Transaction,
-  batches: readonly IntakeBatch[],
-  { now, again }: Run,
-): Promise<Map<IntakeRequest, IntakeOutcome>> {
+interface PlannedBatch {
+  readonly batch: IntakeBatch;
+  readonly row: NewBatch;
+}
+
+/** @throws BatchIdTaken */
+async function writeIn(tx: Transaction, batches: readonly IntakeBatch[], { now, sent }: Run): Promise<IntakeOutcomes> {
   const [horizon] = await tx.run(lockHorizon());
   const { rawFrom } = horizonOf(horizon);
   const planned = batches.map((batch) => ({ batch, row: rowOf(batch, rawFrom, now) }));
+  // Waits for an earlier run whose COMMIT is still under way.
   const made = new Set((await tx.run(insertBatches(planned.map(({ row }) => row)))).map(({ batchId }) => batchId));
   const known = planned.filter(({ row }) => !made.has(row.batchId));
   const stored = known.length === 0 ? [] : await tx.run(selectBatches(known.map(({ row }) => row)));
-  const own = new Set(stored.map(({ batchId }) => batchId));
+  const isOwn = known.some(({ row }) => isStoredAlready(row, stored, sent !== null));
+  // The earlier run was committed: what it would have answered holds, wherever the horizon is now.
+  if (isOwn && sent !== null) return sent;
 
   const outcomes = new Map<IntakeRequest, IntakeOutcome>();
-  // A batch of an earlier run of this very transaction is gone through again: its rows say what became of it.
-  const fresh = planned.filter(({ row }) => made.has(row.batchId) || own.has(row.batchId));
-  for (const { batch, row } of known.filter((one) => !own.has(one.row.batchId))) {
+  for (const { batch, row } of known) {
     const answer = answerKnown(row, stored);
     for (const request of batch.requests) outcomes.set(request, answer);
   }
+  const fresh = planned.filter(({ row }) => made.has(row.batchId));
+  for (const [request, outcome] of await writeFresh(tx, fresh, rawFrom)) outcomes.set(request, { outcome });
+  return outcomes;
+}
+
+/** Stores the records of batches whose rows of the ledger were just made, and mends these where records were there before. */
+async function writeFresh(
+  tx: Transaction,
+  fresh: readonly PlannedBatch[],
+  rawFrom: Day,
+): Promise<Map<IntakeRequest, BatchOutcome>> {
+  const outcomes = new Map<IntakeRequest, BatchOutcome>();
   const accepted = await storeRecords(
     tx,
     fresh.map(({ batch }) => batch),
-    { rawFrom, again },
+    rawFrom,
   );
-  const wrong: { batchId: IntakeBatch['batchId']; rows: number; outcome: StoredOutcome | null }[] = [];
+  const wrong: { batchId: BatchId; rows: number; outcome: StoredOutcome | null }[] = [];
   for (const { batch, row } of fresh) {
     let rows = 0;
     for (const request of batch.requests) {
@@ -70,11 +108,9 @@ async function writeIn(
       rows += outcome.accepted;
       // The same request sent twice at once: what one did is the answer of both.
       outcomes.set(request, {
-        outcome: {
-          ...outcome,
-          batchId: batch.batchId,
-          replayed: request !== batch.requests[0] && batch.producerKey !== null,
-        },
+        ...outcome,
+        batchId: batch.batchId,
+        replayed: request !== batch.requests[0] && batch.producerKey !== null,
       });
     }
     if (rows === row.rows) continue;
@@ -98,7 +134,7 @@ function answerKnown(row: NewBatch, stored: readonly StoredBatch[]): IntakeOutco
 async function storeRecords(
   tx: Transaction,
   batches: readonly IntakeBatch[],
-  { rawFrom, again }: { readonly rawFrom: Day; readonly again: boolean },
+  rawFrom: Day,
 ): Promise<Map<IntakeRequest, Set<number>>> {
   const firsts = new Map<string, RecordToInsert & { readonly request: IntakeRequest; readonly line: number }>();
   for (const { batchId, requests } of batches) {
@@ -114,7 +150,6 @@ async function storeRecords(
   if (firsts.size === 0) return accepted;
   const rows = inStoringOrder([...firsts.values()]);
   const inserted = await tx.run(insertRecords(rows));
-  if (again) inserted.push(...(await tx.run(selectOwnRecords(rows))));
   for (const { subscriptionId, recordId, day } of inserted) {
     const first = firsts.get(identityOf(subscriptionId, recordId, day));
     if (first === undefined) continue;

@@ -108,14 +108,17 @@ function sumOf([subscriptionId, usageType, totalPrice, totalUsed, records, day]:
   };
 }
 
-// As formatAmount writes it.
-const amount = sql`round(s.total_price, greatest(2, min_scale(s.total_price)))`;
+// As formatAmount writes it. Most have two places: these are written as they are.
+const amount = sql`case when scale(s.total_price) = 2 then s.total_price
+    else round(s.total_price, greatest(2, min_scale(s.total_price))) end`;
 
-/** A line is one column that COPY's CSV form leaves alone: JSON text holds neither of these two characters. */
+/**
+ * A line is one column that COPY's CSV form leaves alone: JSON text holds neither of these two characters. One call of format()
+ * costs less than a chain of || (1.6 instead of 1.9 us a line, 0.75 of them the reading).
+ */
 const jsonLine = (byDay: boolean): Sql =>
-  sql`'{"subscription_id":' || to_json(s.subscription_id)::text || ',"usage_type":' || to_json(s.usage_type)::text ||
-    ${byDay ? sql`',"day":"' || s.day::text || '"' ||` : sql``}
-    ',"total_price":"' || ${amount} || '","total_used":"' || s.total_used || '","records":' || s.records || '}'`;
+  sql`format('{"subscription_id":%s,"usage_type":%s,${sql.raw(byDay ? '"day":"%s",' : '')}"total_price":"%s","total_used":"%s","records":%s}',
+    to_json(s.subscription_id), to_json(s.usage_type), ${byDay ? sql`s.day,` : sql``} ${amount}, s.total_used, s.records)`;
 
 // What a spreadsheet would take for a formula begins with an apostrophe, as in http/csv.ts.
 const defused = (column: Sql): Sql =>
@@ -127,8 +130,9 @@ const csvCells = (byDay: boolean): Sql =>
 
 /**
  * Settings of the session that copies. In the order of the primary key nothing is hashed or sorted, so nothing is spilled and the
- * first lines come at once; the rollup writes in that order, so neighbours in the index are neighbours in the table. Without the
- * last two the planner leaves the second core idle. (401,000 sums of 2.8 M days: 1.5 s; hashed and sorted 2.7 s.)
+ * first lines come at once; the rollup writes in that order, so neighbours in the index are neighbours in the table. The last
+ * two let a second core help with sums over the days of one month's partition; a row a day, and days of several partitions, which are
+ * merged, are the work of one. (401,000 sums of 2.8 M days: 1.5 s; hashed and sorted 2.7 s.)
  */
 export const copySettings = `set enable_hashagg = off; set enable_sort = off; set work_mem = '64MB';
   set parallel_setup_cost = 0; set parallel_tuple_cost = 0`;

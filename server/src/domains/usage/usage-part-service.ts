@@ -3,7 +3,7 @@ import type { Instant } from '../../core/time.ts';
 import type { Database } from '../../storage/database.ts';
 import { StorageError } from '../../storage/faults.ts';
 import type { Transaction } from '../../storage/transaction.ts';
-import type { BatchOutcome, UsageErrorCode } from './usage.ts';
+import type { BatchId, BatchOutcome, UsageErrorCode } from './usage.ts';
 import {
   correctBatches,
   horizonOf,
@@ -36,13 +36,38 @@ export interface PartToWrite {
 /**
  * Writes a part in one transaction: the horizon is held, the ledger row claims the key, the raw rows follow. Running it again
  * after a lost COMMIT does no harm: the batch id was made before.
+ * @param newBatchId for a part whose number another batch has
  * @throws DomainError `batch_key_reused`
  */
-export const writePart = (db: Database, toWrite: PartToWrite): Promise<PartOutcome> =>
-  db.transaction((tx) => writePartIn(tx, toWrite), { idempotent: true });
+export function writePart(db: Database, toWrite: PartToWrite, newBatchId: () => BatchId): Promise<PartOutcome> {
+  let { part } = toWrite;
+  let isSent = false;
+  return db.transaction(
+    async (tx) => {
+      try {
+        const outcome = await writeIn(tx, { ...toWrite, part }, isSent);
+        isSent = true;
+        return outcome;
+      } catch (error) {
+        if (error instanceof BatchIdTaken) {
+          part = part.numbered(newBatchId());
+          isSent = false;
+        }
+        throw error;
+      }
+    },
+    { idempotent: true },
+  );
+}
 
-/** The same in a transaction of the caller, with its other work. */
-export async function writePartIn(tx: Transaction, toWrite: PartToWrite): Promise<PartOutcome> {
+/**
+ * The same in a transaction of the caller, with its other work. A part is written so once: after a rollback it is read again.
+ * @throws BatchIdTaken
+ */
+export const writePartIn = (tx: Transaction, toWrite: PartToWrite): Promise<PartOutcome> => writeIn(tx, toWrite, false);
+
+/** @param isSent an earlier run came to its COMMIT */
+async function writeIn(tx: Transaction, toWrite: PartToWrite, isSent: boolean): Promise<PartOutcome> {
   const [horizon] = await tx.run(lockHorizon());
   const { rawFrom } = horizonOf(horizon);
   const isMoved = toWrite.part.days !== null && toWrite.part.days[0] < rawFrom;
@@ -50,7 +75,9 @@ export async function writePartIn(tx: Transaction, toWrite: PartToWrite): Promis
   const batch = batchOf(part, toWrite, toWrite.now);
   const place = { part: part.part, firstLine: part.firstLine, lines: part.lines };
   if ((await tx.run(insertBatches([batch]))).length === 0) {
-    return { ...replayOf(batch, await tx.run(selectBatches([batch]))), ...place };
+    const stored = await tx.run(selectBatches([batch]));
+    isStoredAlready(batch, stored, isSent);
+    return { ...replayOf(batch, stored), ...place };
   }
   const optimistic = outcomeOf(part, part.rows);
   if (part.rows === 0) return { ...optimistic, batchId: part.batchId, replayed: false, ...place };
@@ -97,6 +124,28 @@ const batchOf = (part: UsagePart, { actor, producerKey }: PartToWrite, createdAt
   createdAt,
 });
 
+/** Another batch has the number, by a chance of one in millions: the transaction runs again with another one. */
+export class BatchIdTaken extends StorageError {
+  constructor() {
+    super('storage_overloaded', 'Two batches had the same number. Send it again.', {
+      fault: { kind: 'serialization', sqlstate: null },
+    });
+    this.name = 'BatchIdTaken';
+  }
+}
+
+/**
+ * Whether a batch is in the ledger by its own number, which only an earlier run of its transaction can have brought about.
+ * @param isSent there was one that came to its COMMIT
+ * @throws BatchIdTaken when its number is another batch's
+ */
+export function isStoredAlready(batch: NewBatch, stored: readonly StoredBatch[], isSent: boolean): boolean {
+  const own = stored.find(({ batchId }) => batchId === batch.batchId);
+  if (own === undefined) return false;
+  if (isSent && isSameBatch(own, batch)) return true;
+  throw new BatchIdTaken();
+}
+
 /**
  * What a batch that is in the ledger already is answered with.
  * @throws DomainError `batch_key_reused` when it has another content
@@ -109,9 +158,8 @@ export function replayOf(batch: NewBatch, stored: readonly StoredBatch[]): Batch
     (producerKey === null
       ? undefined
       : stored.find((row) => row.producerKey === producerKey && row.actor === actor && row.part === part));
-  // An id that another batch of the same millisecond has: the sender tries again with another.
-  if (found === undefined || (own !== undefined && !isSameBatch(own, batch)))
-    throw new StorageError('storage_overloaded', 'Two batches had the same number. Send it again.');
+  // It was there a moment ago: the days of its rows were dropped, and it was forgotten.
+  if (found === undefined) throw new BatchIdTaken();
   if (!isSameContent(found, batch)) {
     throw new DomainError<UsageErrorCode>(
       'batch_key_reused',

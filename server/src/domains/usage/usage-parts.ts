@@ -28,6 +28,8 @@ export interface UsagePart {
   bytes(): Buffer[];
   /** The same part without the days before `day`: the horizon was moved meanwhile. */
   from(day: Day): UsagePart;
+  /** The same part as another batch; this one is of no use any more. */
+  numbered(batchId: BatchId): UsagePart;
   /** It is written: its memory may be given to another part. */
   release(): void;
 }
@@ -258,12 +260,24 @@ function closePart(upload: Upload, open: OpenPart): UsagePart {
     rejected: reader.rejected(),
     bytes: () => rows.bytes(null),
     from: (day) => partFrom(part, rows, day),
+    numbered: (batchId) => numberedPart(part, rows, batchId),
     release() {
       if (!isReleased) upload.memories.push(memory);
       isReleased = true;
     },
   };
   return part;
+}
+
+function numberedPart(part: UsagePart, rows: UsageRows, batchId: BatchId): UsagePart {
+  rows.renumber(batchId);
+  const numbered: UsagePart = {
+    ...part,
+    batchId,
+    from: (day) => partFrom(numbered, rows, day),
+    numbered: (next) => numberedPart(numbered, rows, next),
+  };
+  return numbered;
 }
 
 function partFrom(part: UsagePart, rows: UsageRows, day: Day): UsagePart {

@@ -60,23 +60,3 @@ export const insertRecords = statement<RecordIdentity, [readonly RecordToInsert[
       9,
     ),
 );
-
-/** Which of the records were stored by one of these batches. */
-export const selectOwnRecords = statement<RecordIdentity, [readonly RecordToInsert[]]>(
-  'select_own_usage_records',
-  `select u.subscription_id as "subscriptionId", u.record_id as "recordId", to_char(u.day, 'YYYY-MM-DD') as day
-     from unnest($1::smallint[], $2::text[], $3::text[], $4::date[], $5::bigint[]) v (bucket, subscription_id, record_id, day, batch_id)
-     join usage_records u on u.bucket = v.bucket and u.subscription_id = v.subscription_id and u.record_id = v.record_id
-                         and u.day = v.day and u.batch_id = v.batch_id`,
-  (rows) =>
-    transpose(
-      rows.map(({ record, batchId }) => [
-        record.bucket,
-        record.subscriptionId,
-        record.recordId,
-        formatDay(record.day),
-        batchId,
-      ]),
-      5,
-    ),
-);

@@ -106,6 +106,16 @@ describe('dropping raw days', () => {
     ]);
   });
 
+  test('that ends halfway leaves days behind the horizon, and the status still tells them', async () => {
+    await send('A 2026-11-08 1', 'A 2026-11-09 2', 'A 2026-11-15 3');
+    await usage.rollup.once();
+    await db.query(dynamic(sql`update usage_daily set total_price = 5 where day = '2026-11-09'`));
+    expect(await drop(day('12'))).toMatchObject({ refused: { reason: 'difference' } });
+    const { horizon, rawDays } = await usage.usageStatus();
+    expect(horizon.rawFrom).toBe(day('12'));
+    expect(rawDays.map(formatDay)).toEqual(['2026-11-09', '2026-11-15']);
+  });
+
   test('refuses while a batch of these days is held by somebody, and leaves later open batches alone', async () => {
     await send('A 2026-11-08 1');
     await db.session(async (holder) => {

@@ -12,6 +12,8 @@ export interface UsageRows {
   days(): readonly [Day, Day] | null;
   /** Where the records of days before `day` stand. */
   linesBefore(day: Day): number[];
+  /** Gives its rows the number of another batch. No more are appended afterwards. */
+  renumber(batchId: BatchId): void;
   /**
    * The rows from a day on (null = all) as bytes for COPY, sorted by (day, bucket, hash of the identity), of equal identities the
    * first one first. Every batch is written in this order, so that two that hold the same records wait for each other and never in
@@ -28,6 +30,8 @@ export const usageRecordColumns =
 const columns = 9;
 // The number of columns, and five of fixed length with their lengths before them.
 const fixedBytes = 2 + 3 * (4 + 8) + (4 + 4) + (4 + 2);
+// Behind the number of columns and its own length.
+const batchIdAt = 2 + 4;
 // These, the price at its longest, and the lengths of three texts.
 const rowBytes = fixedBytes + 4 + 8 + 2 * 5 + 3 * 4;
 const postgresEpochMs = 946_684_800_000;
@@ -93,6 +97,10 @@ export function createUsageRows(options: UsageRowsOptions): UsageRows {
     count: () => count,
     days: () => (count === 0 ? null : [firstDay as Day, lastDay as Day]),
     linesBefore: (day) => Array.from(memory.lines.subarray(0, count)).filter((_, i) => (memory.days[i] ?? 0) < day),
+    renumber(batchId) {
+      const view = new DataView(memory.raw.buffer, memory.raw.byteOffset, memory.raw.length);
+      for (let row = 0; row < count; row++) view.setBigInt64((memory.starts[row] ?? 0) + batchIdAt, batchId);
+    },
     bytes: (from) => [header, sortedRows(memory, count, { firstDay, from }), trailer],
   };
 }

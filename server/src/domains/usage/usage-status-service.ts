@@ -1,7 +1,8 @@
-import { type Day, dayOf, daysBetween } from '../../core/days.ts';
+import { type Day, dayOf } from '../../core/days.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { Clock, Instant } from '../../core/time.ts';
 import type { Database } from '../../storage/database.ts';
+import { listRawDays } from '../../storage/day-partitions.ts';
 import { type BatchId, maxAheadMs, type UsageErrorCode } from './usage.ts';
 import { type Horizon, horizonOf, selectHorizon, selectOpenSummary } from './usage-ledger-queries.ts';
 import type { LedgerState } from './usage-read-service.ts';
@@ -43,8 +44,8 @@ export function createUsageStatus({ db, clock, ledger }: UsageStatusDeps): Usage
       const horizon = horizonOf(horizonRow);
       const now = clock.now();
       const last = dayOf((now + maxAheadMs) as Instant);
-      const first = Math.max(horizon.rawFrom, last - maxDaysShown + 1) as Day;
-      const days = daysBetween(first, last);
+      // The horizon tells what is taken, not what is there: a drop that was refused or broken off leaves days before it.
+      const days = (await listRawDays(db)).filter((day) => day <= last).slice(-maxDaysShown);
       const found = await Promise.all(days.map(async (day) => (await db.query(someRecordOf(day))).length > 0));
       const oldestOpenAt = open?.oldestOpenAt ?? null;
       return {
