@@ -4,9 +4,8 @@ import { type ImportPresetName, importPresets } from '../domains/orders/order-im
 import { createOrderImporter } from '../domains/orders/order-import-service.ts';
 import type { ImportSummary } from '../domains/orders/order-import-tally.ts';
 import type { Run } from './context.ts';
-import { importAsJob } from './import-as-job.ts';
-import { importDirectly } from './import-directly.ts';
-import { countText, endImport, type ImportFlags, isForJob, readMapFlag } from './import-input.ts';
+import { importFile } from './import-file.ts';
+import { countText, endImport, type ImportFlags, readMapFlag } from './import-input.ts';
 import { UsageError } from './stopped.ts';
 
 /** The flags of `milliard orders import`. */
@@ -14,49 +13,33 @@ export interface OrderImportOptions extends ImportFlags {
   readonly preset: ImportPresetName;
 }
 
-const purpose = 'orders import';
-
 /** @returns the exit code */
-export async function importOrderFile(run: Run, options: OrderImportOptions, path: string): Promise<number> {
-  const { preset, dryRun = false } = options;
-  const flagsFor = (format: 'csv' | 'ndjson') => readColumnFlags(options, { format, path });
-  const end = (summary: ImportSummary) => endOrders(run, options, summary);
-  if (!(await isForJob(path, options))) {
-    return importDirectly(
-      run,
-      { ...options, path },
-      {
-        purpose,
-        flags: flagsFor,
-        importFile: ({ db, orders, config }, { onProgress, ...request }, map) =>
-          createOrderImporter({ db, writer: orders.writer, defaultCurrency: config.currency }).importOrders({
-            ...request,
-            preset,
-            map,
-            onProgress: (progress) =>
-              onProgress(
-                progress.phase === 'reading' ? progress : { ...progress, text: `${countText(progress.orders)} orders` },
-              ),
-          }),
-        sentence: (summary) => summarySentence(summary, dryRun),
-        end,
-      },
-    );
-  }
-  const { exitCode, counts } = await importAsJob<OrderImportParameters>(
+export const importOrderFile = (run: Run, options: OrderImportOptions, path: string): Promise<number> =>
+  importFile<OrderImportParameters, ImportSummary>(
     run,
     { ...options, path },
     {
+      purpose: 'orders import',
       kind: 'orders.import',
-      purpose,
-      parameters: ({ format }) => ({ preset, map: Object.fromEntries(flagsFor(format)) }),
+      columns: (format) => readColumnFlags(options, { format, path }),
+      importFile: ({ db, orders, config }, { onProgress, ...request }, map) =>
+        createOrderImporter({ db, writer: orders.writer, defaultCurrency: config.currency }).importOrders({
+          ...request,
+          preset: options.preset,
+          map,
+          onProgress: (progress) =>
+            onProgress(
+              progress.phase === 'reading' ? progress : { ...progress, text: `${countText(progress.orders)} orders` },
+            ),
+        }),
+      parameters: { preset: options.preset },
       createKind: ({ orders, config }, deps) =>
         createOrderImportKind({ ...deps, writer: orders.writer, defaultCurrency: config.currency }),
-      sentence: (found) => summarySentence(summaryOf(found), false),
+      summaryOf,
+      sentence: summarySentence,
+      end: (summary) => endOrders(run, options, summary),
     },
   );
-  return counts === null ? exitCode : end(summaryOf(counts));
-}
 
 /** What the flags say about a file of this format. @throws UsageError */
 function readColumnFlags(

@@ -34,6 +34,10 @@ describe('the flags of a list', () => {
     });
   });
 
+  test.each(['DE', 'de', 'DEU', 'Germany', 'Allemagne'])('take the country as HTTP does: %s', (name) => {
+    expect(read('--country', name).filter.country).toBe('DE');
+  });
+
   test('name the silence of those that need attention', () => {
     const { filter, silentMs } = read('--needs-attention', '--silent-days', '3');
     expect(filter.needsAttention).toEqual({ silentMs: 3 * dayMs });
@@ -44,7 +48,8 @@ describe('the flags of a list', () => {
     ['--carrier', ' - '],
     ['--number', 'x'.repeat(65)],
     ['--status', 'lost'],
-    ['--country', 'FRA'],
+    ['--country', 'Atlantis'],
+    ['--country', 'QQ'],
     ['--order', '17'],
     ['--silent-days', '0'],
     ['--updated-from', 'yesterday'],

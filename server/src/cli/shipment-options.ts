@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { dayMs } from '../core/time.ts';
+import { countryOf } from '../domains/shipments/country.ts';
 import { cityKey, type ShipmentFilter } from '../domains/shipments/shipment.ts';
 import { defaultSilentMs } from '../domains/shipments/shipment-attention.ts';
 import {
@@ -53,7 +54,7 @@ export const withShipmentFilter = (command: Command): Command =>
     .option('--carrier <name>', 'only shipments of this carrier')
     .option('--status <list>', `only these, separated by commas: ${shipmentStatuses.join(', ')}`)
     .option('--city <name>', "the receiver's city; case and accents do not count")
-    .option('--country <code>', "the receiver's country, two letters")
+    .option('--country <country>', "the receiver's country: two letters, or its name")
     .option('--order <order-id>', 'only shipments of this order')
     .option(
       '--needs-attention',
@@ -94,8 +95,9 @@ export function readShipmentFilter(options: ShipmentFilterOptions): {
 }
 
 function countryCode(text: string): string {
-  if (/^[a-z]{2}$/i.test(text)) return text.toUpperCase();
-  throw new UsageError(`--country is "${text}": give two letters, such as FR.`);
+  const code = countryOf(text);
+  if (code !== null) return code;
+  throw new UsageError(`--country is "${text}": give a country, best as two letters such as FR.`);
 }
 
 /** What `formatPosition` wrote at the end of the page before. @throws UsageError */

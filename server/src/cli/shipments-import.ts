@@ -3,9 +3,8 @@ import type { ShipmentImportParameters } from '../domains/shipments/shipment-imp
 import { shipmentFields } from '../domains/shipments/shipment-import-row.ts';
 import { type ShipmentImportSummary, shipmentSummaryOf } from '../domains/shipments/shipment-import-tally.ts';
 import type { Run } from './context.ts';
-import { importAsJob } from './import-as-job.ts';
-import { importDirectly } from './import-directly.ts';
-import { countText, endImport, type ImportFlags, isForJob, readMapFlag } from './import-input.ts';
+import { importFile } from './import-file.ts';
+import { countText, endImport, type ImportFlags, readMapFlag } from './import-input.ts';
 import type { Output } from './output.ts';
 import { UsageError } from './stopped.ts';
 
@@ -14,51 +13,40 @@ export interface ShipmentImportOptions extends ImportFlags {
   readonly currency?: string;
 }
 
-const purpose = 'shipments import';
-
 /** @returns the exit code */
 export async function importShipmentFile(run: Run, options: ShipmentImportOptions, path: string): Promise<number> {
-  const { dryRun = false } = options;
   const currency = readCurrency(options);
-  const flagsFor = (format: 'csv' | 'ndjson') =>
-    readMapFlag(options, format, { article: 'a shipment', example: 'article_name=Product', fields: shipmentFields });
-  const end = (summary: ShipmentImportSummary) => endShipments(run, options, summary);
-  if (!(await isForJob(path, options))) {
-    return importDirectly(
-      run,
-      { ...options, path },
-      {
-        purpose,
-        flags: flagsFor,
-        importFile: ({ shipments }, { onProgress, ...request }, map) =>
-          shipments.imports.importShipments({
-            ...request,
-            ...(currency === null ? {} : { currency }),
-            map,
-            onProgress: (progress) =>
-              onProgress(
-                progress.phase === 'reading'
-                  ? progress
-                  : { ...progress, text: `${countText(progress.shipments)} shipments` },
-              ),
-          }),
-        sentence: (summary) => summarySentence(summary, dryRun),
-        end,
-      },
-    );
-  }
-  const { exitCode, counts } = await importAsJob<ShipmentImportParameters>(
+  return importFile<ShipmentImportParameters, ShipmentImportSummary>(
     run,
     { ...options, path },
     {
+      purpose: 'shipments import',
       kind: 'shipments.import',
-      purpose,
-      parameters: ({ format }) => ({ currency, map: Object.fromEntries(flagsFor(format)) }),
+      columns: (format) =>
+        readMapFlag(options, format, {
+          article: 'a shipment',
+          example: 'article_name=Product',
+          fields: shipmentFields,
+        }),
+      importFile: ({ shipments }, { onProgress, ...request }, map) =>
+        shipments.imports.importShipments({
+          ...request,
+          ...(currency === null ? {} : { currency }),
+          map,
+          onProgress: (progress) =>
+            onProgress(
+              progress.phase === 'reading'
+                ? progress
+                : { ...progress, text: `${countText(progress.shipments)} shipments` },
+            ),
+        }),
+      parameters: { currency },
       createKind: ({ shipments }, deps) => shipments.imports.kind(deps),
-      sentence: (found) => summarySentence(shipmentSummaryOf(found), false),
+      summaryOf: shipmentSummaryOf,
+      sentence: summarySentence,
+      end: (summary) => endShipments(run, options, summary),
     },
   );
-  return counts === null ? exitCode : end(shipmentSummaryOf(counts));
 }
 
 function readCurrency({ currency: code }: ShipmentImportOptions): Currency | null {

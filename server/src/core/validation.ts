@@ -3,6 +3,7 @@ import type { FieldError } from './errors.ts';
 import { type Currency, parseCurrency } from './money.ts';
 import { isStorableText } from './text.ts';
 import { type Instant, parseInstant } from './time.ts';
+import { missingField } from './validation-sentences.ts';
 
 /** Text that PostgreSQL can store, of `min` to `max` UTF-16 units. */
 export const storableText = (max: number, min = 1) =>
@@ -44,8 +45,7 @@ export function fieldErrorsOf(error: z.ZodError): FieldError[] {
         detail: 'is not a field of this document',
       }));
     }
-    const code = codeOf(issue);
-    return [{ pointer: pointerOf(issue.path), code, detail: code === 'required' ? 'is required' : issue.message }];
+    return [{ pointer: pointerOf(issue.path), code: codeOf(issue), detail: issue.message }];
   });
 }
 
@@ -54,5 +54,5 @@ function codeOf(issue: z.core.$ZodIssue): string {
   if (issue.code === 'custom')
     return typeof issue.params?.['code'] === 'string' ? issue.params['code'] : 'invalid_value';
   // Zod leaves the input out of its issues, so only the message tells a missing field from one of another type.
-  return issue.code === 'invalid_type' && issue.message.endsWith('received undefined') ? 'required' : issue.code;
+  return issue.code === 'invalid_type' && issue.message === missingField ? 'required' : issue.code;
 }

@@ -105,6 +105,24 @@ test('a shipment whose rows stand in several parts is one', async () => {
   expect((await bulk(text, 'csv')).summary).toMatchObject({ unchanged: 5_000, updated: 0, created: 0 });
 });
 
+test('rows beyond the articles a shipment may have are rejected, in later parts and requests too', async () => {
+  const rows = (from: number, count: number) =>
+    Array.from({ length: count }, (_, i) => `TN1,DHL,Article ${from + i},1`);
+  const csv = (...lines: string[]) => ['tracking_number,carrier,article_name,article_quantity', ...lines].join('\n');
+  const rejectedOf = ({ outcomes }: Awaited<ReturnType<typeof bulk>>) =>
+    outcomes.filter(({ outcome }) => outcome === 'rejected');
+  // A part has 2,000 rows: 499 articles stand in the first one, three more in the second.
+  const others = Array.from({ length: 1_501 }, (_, i) => `OTHER${i},DHL,A,1`);
+  const first = await bulk(csv(...rows(0, 499), ...others, ...rows(499, 3)), 'csv');
+  expect(rejectedOf(first)).toMatchObject([
+    { line: 2_003, outcome: 'rejected', code: 'too_many_articles' },
+    { line: 2_004, outcome: 'rejected', code: 'too_many_articles' },
+  ]);
+  expect((await app.shipments.getShipment(shipmentKey('DHL', 'TN1'))).articles).toHaveLength(500);
+  const second = await bulk(csv(...rows(0, 2), ...rows(600, 1)), 'csv');
+  expect(rejectedOf(second)).toMatchObject([{ line: 4, outcome: 'rejected', code: 'too_many_articles' }]);
+});
+
 test('a look-up answers what a bulk request has stored', async () => {
   const text = (status: string) => JSON.stringify({ tracking_number: 'TN1', carrier: 'DHL', status });
   const status = async () => (await server.fastify.inject('/api/v1/shipments/DHL/TN1')).json().status;

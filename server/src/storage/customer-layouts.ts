@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CustomerLayout, plainLayout } from '../core/customer-layout.ts';
+import { keepLooking } from '../core/keep-looking.ts';
 import type { Logger } from '../core/ports.ts';
 import type { Database } from './database.ts';
 import { StorageError } from './faults.ts';
@@ -66,10 +67,8 @@ export async function openCustomerLayouts(db: Database, logger: Logger, refreshM
     return next;
   };
   await refresh();
-  const timer = setInterval(() => {
-    refresh().catch((error: unknown) => logger.warn({ err: error }, 'could not look for changes of customer layouts'));
-  }, refreshMs);
-  timer.unref();
+  const failure = 'could not look for changes of customer layouts';
+  const looking = keepLooking(refresh, { everyMs: refreshMs, first: 'later', logger, failure });
 
   const isDraining = (customerIds: readonly string[]): boolean =>
     draining.size > 0 && customerIds.some((customerId) => draining.has(customerId));
@@ -89,7 +88,7 @@ export async function openCustomerLayouts(db: Database, logger: Logger, refreshM
       }
     },
     refresh,
-    close: () => clearInterval(timer),
+    close: () => void looking.close(),
   };
 }
 

@@ -19,10 +19,26 @@ export interface GroupCommitOptions<In, Out> {
 type QueueSettings = Pick<GroupCommitOptions<unknown, unknown>, 'maxRows' | 'maxWaitMs' | 'concurrency' | 'maxQueued'>;
 
 /** What every queue of single writes is set to. `off` writes each row in a transaction of its own: the baseline of the benchmark. */
-export const queueSettings = (groupCommit: boolean): QueueSettings =>
+const queueSettings = (groupCommit: boolean): QueueSettings =>
   groupCommit
     ? { maxRows: 500, maxWaitMs: 5, concurrency: 2, maxQueued: 10_000 }
     : { maxRows: 1, maxWaitMs: 0, concurrency: Number.POSITIVE_INFINITY, maxQueued: 10_000 };
+
+/** How a domain commits its single writes, and who is told how long it took. */
+export interface WriteQueueDeps {
+  readonly groupCommit: boolean;
+  readonly onCommit?: (queue: string, rows: number, durationMs: number) => void;
+}
+
+/** A queue of single writes, set as all of them are. */
+export const createWriteQueue = <In, Out>(
+  { groupCommit, onCommit }: WriteQueueDeps,
+  { name, commit }: Pick<GroupCommitOptions<In, Out>, 'name' | 'commit'>,
+): GroupCommit<In, Out> =>
+  createGroupCommit({
+    ...{ name, commit, ...queueSettings(groupCommit) },
+    ...(onCommit === undefined ? {} : { onCommit: (rows: number, ms: number) => onCommit(name, rows, ms) }),
+  });
 
 /** Collects concurrent single writes into one transaction; each caller is answered only after its commit. */
 export interface GroupCommit<In, Out> {

@@ -1,3 +1,4 @@
+import { keepLooking } from '../core/keep-looking.ts';
 import type { Logger } from '../core/ports.ts';
 import { type Clock, type Month, minuteMs } from '../core/time.ts';
 import type { Database } from './database.ts';
@@ -31,11 +32,7 @@ export async function startPartitionKeeper({
     months = await listMonths(db);
   };
   await look();
-  const timer = setInterval(() => {
-    look().catch((error: unknown) =>
-      logger.warn({ err: error }, 'could not look after the partitions; trying again in a minute'),
-    );
-  }, intervalMs);
-  timer.unref();
-  return { months: () => months, close: () => clearInterval(timer) };
+  const failure = 'could not look after the partitions; trying again in a minute';
+  const looking = keepLooking(look, { everyMs: intervalMs, first: 'later', logger, failure });
+  return { months: () => months, close: () => void looking.close() };
 }

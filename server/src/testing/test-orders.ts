@@ -1,7 +1,7 @@
 import { afterAll } from 'vitest';
 import type { Currency } from '../core/money.ts';
 import { silentLogger } from '../core/ports.ts';
-import type { Clock, Instant } from '../core/time.ts';
+import type { Instant } from '../core/time.ts';
 import { itemsOf, type NewOrder, type Order } from '../domains/orders/order.ts';
 import type { ImportedStatus } from '../domains/orders/order-status.ts';
 import { createOrderWriter, type OrderToWrite, type OrderWriter } from '../domains/orders/order-write-service.ts';
@@ -11,14 +11,12 @@ import type { Database } from '../storage/database.ts';
 import { ensureMonths, listMonths, readyMonths } from '../storage/partitions.ts';
 import { dynamic, sql } from '../storage/sql.ts';
 import { openTestDatabase } from './open-database.ts';
-
-/** What the clock of these tests shows until a test sets it. */
-export const testNow = Date.parse('2025-06-30T12:30:00Z') as Instant;
+import { createTestClock, type TestClock, testNow } from './test-clock.ts';
 
 export interface TestOrders {
   readonly db: Database;
   readonly url: string;
-  readonly clock: Clock & { set(at: number): void };
+  readonly clock: TestClock;
   readonly layouts: CustomerLayouts;
   readonly orders: Orders;
   /** A writer of its own on another client of the same database. */
@@ -30,13 +28,7 @@ export interface TestOrders {
 /** A database with its months, a clock that stands still, and the orders domain on it. */
 export async function openTestOrders(): Promise<TestOrders> {
   const { db, url } = await openTestDatabase();
-  let now: number = testNow;
-  const clock = {
-    now: () => now as Instant,
-    set(at: number) {
-      now = at;
-    },
-  };
+  const clock = createTestClock();
   await ensureMonths(db, readyMonths(testNow));
   const months = await listMonths(db);
   const layouts = await openCustomerLayouts(db, silentLogger, 3_600_000);

@@ -12,7 +12,7 @@ import {
 import { shipmentKeyOf } from '../domains/shipments/tracking-key.ts';
 import type { Database } from '../storage/database.ts';
 import { dynamic, sql } from '../storage/sql.ts';
-import { testNow } from './test-orders.ts';
+import { testNow } from './test-clock.ts';
 
 /** The filter that selects every shipment. */
 export const everyShipment: ShipmentFilter = {

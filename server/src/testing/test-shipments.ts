@@ -1,6 +1,6 @@
 import { afterAll } from 'vitest';
 import type { Currency } from '../core/money.ts';
-import type { Clock, Instant } from '../core/time.ts';
+import type { Instant } from '../core/time.ts';
 import { type NewEvent, type NewShipment, toldAddress } from '../domains/shipments/shipment.ts';
 import type { EventToRecord } from '../domains/shipments/shipment-events-service.ts';
 import type { ShipmentToWrite } from '../domains/shipments/shipment-write-service.ts';
@@ -9,12 +9,12 @@ import { type ShipmentKey, shipmentKeyOf } from '../domains/shipments/tracking-k
 import type { Database } from '../storage/database.ts';
 import { dynamic, sql } from '../storage/sql.ts';
 import { openTestDatabase } from './open-database.ts';
-import { testNow } from './test-orders.ts';
+import { createTestClock, type TestClock } from './test-clock.ts';
 
 export interface TestShipments {
   readonly db: Database;
   readonly url: string;
-  readonly clock: Clock & { set(at: number): void };
+  readonly clock: TestClock;
   readonly shipments: Shipments;
   /** Every key that a commit was told of, in order. */
   readonly told: ShipmentKey[];
@@ -25,13 +25,7 @@ export interface TestShipments {
 /** A database, a clock that stands still, and the shipments domain on it. */
 export async function openTestShipments(): Promise<TestShipments> {
   const { db, url } = await openTestDatabase();
-  let now: number = testNow;
-  const clock = {
-    now: () => now as Instant,
-    set(at: number) {
-      now = at;
-    },
-  };
+  const clock = createTestClock();
   const told: ShipmentKey[] = [];
   const onChange = (keys: readonly ShipmentKey[]): void => {
     for (const { carrierKey, trackingKey } of keys) told.push({ carrierKey, trackingKey });

@@ -1,5 +1,4 @@
 import { afterAll } from 'vitest';
-import type { Clock, Instant } from '../core/time.ts';
 import type { NewTicket } from '../domains/tickets/ticket.ts';
 import { nextGeneration, partitionOf, stretchLength, stretchOf } from '../domains/tickets/ticket-rotation.ts';
 import type { TicketToWrite } from '../domains/tickets/ticket-write-service.ts';
@@ -7,25 +6,19 @@ import { createTickets, type Tickets } from '../domains/tickets/tickets-service.
 import type { Database } from '../storage/database.ts';
 import { dynamic, sql } from '../storage/sql.ts';
 import { openTestDatabase } from './open-database.ts';
-import { testNow } from './test-orders.ts';
+import { createTestClock, type TestClock } from './test-clock.ts';
 
 export interface TestTickets {
   readonly db: Database;
   readonly url: string;
-  readonly clock: Clock & { set(at: number): void };
+  readonly clock: TestClock;
   readonly tickets: Tickets;
 }
 
 /** A database, a clock that stands still, and the tickets domain on it. */
 export async function openTestTickets(): Promise<TestTickets> {
   const { db, url } = await openTestDatabase();
-  let now: number = testNow;
-  const clock = {
-    now: () => now as Instant,
-    set(at: number) {
-      now = at;
-    },
-  };
+  const clock = createTestClock();
   const tickets = createTickets({ db, clock, groupCommit: true });
   afterAll(() => tickets.drain());
   return { db, url, clock, tickets };

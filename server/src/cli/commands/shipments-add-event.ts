@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
-import { formatInstant } from '../../core/time.ts';
+import { formatInstant, type Instant } from '../../core/time.ts';
 import { fieldErrorsOf } from '../../core/validation.ts';
 import type { NewEvent } from '../../domains/shipments/shipment.ts';
 import { attentionOf, defaultSilentMs } from '../../domains/shipments/shipment-attention.ts';
+import { futureToleranceMs } from '../../domains/shipments/shipment-status.ts';
 import { eventSubmission, maxCodeLength } from '../../domains/shipments/shipment-submission.ts';
 import { recordedEventJson } from '../../http/shipment-representation.ts';
 import { describedCommand, does } from '../command.ts';
@@ -76,9 +77,18 @@ function readEvent(code: string, { at, description, city, country }: Options): N
       `The code is "${code}": give the carrier's word, of 1 to ${maxCodeLength} characters, such as in_transit.`,
     );
   }
-  const occurredAt = at === undefined ? undefined : formatInstant(values.instant('--at', at));
+  const occurredAt = at === undefined ? undefined : formatInstant(readAt(at));
   const parsed = eventSubmission.safeParse({ code, occurred_at: occurredAt, description, city, country });
   if (parsed.success) return parsed.data;
-  const faults = fieldErrorsOf(parsed.error).map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`);
+  const faults = fieldErrorsOf(parsed.error).map(
+    ({ pointer, detail }) => `${pointer === '/code' ? 'the code' : `--${pointer.slice(1)}`} ${detail}`,
+  );
   throw new UsageError(`This is no event: ${faults.join('; ')}.`);
+}
+
+/** @throws UsageError */
+function readAt(text: string): Instant {
+  const at = values.instant('--at', text);
+  if (at <= Date.now() + futureToleranceMs) return at;
+  throw new UsageError(`--at is "${text}": it lies more than 5 minutes in the future.`);
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { App } from '../../app.ts';
 import { formatInstant } from '../../core/time.ts';
+import { fieldErrorsOf } from '../../core/validation.ts';
 import {
   type RotationParameters,
   rotateKind,
@@ -111,7 +112,11 @@ function readParameters(options: Options): RotationParameters {
     keep_days: values.integer('--keep-days', options.keepDays, [0, 3_650]),
   });
   if (parsed.success) return parsed.data;
-  throw new UsageError(parsed.error.issues.map(({ path, message }) => `--${path.join('.')} ${message}`).join('; '));
+  throw new UsageError(
+    fieldErrorsOf(parsed.error)
+      .map(({ pointer, detail }) => `--${pointer.slice(1)} ${detail}`)
+      .join('; '),
+  );
 }
 
 async function findUnfinished({ jobs }: App, parameters: RotationParameters): Promise<JobRun | null> {

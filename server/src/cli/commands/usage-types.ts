@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { fieldErrorsOf } from '../../core/validation.ts';
 import { newUsageType } from '../../domains/usage/usage-type-submission.ts';
 import { describedCommand, does } from '../command.ts';
 import { type CliContext, withApp } from '../context.ts';
@@ -44,6 +45,6 @@ function readType({ add, unit }: Options) {
   if (add === undefined || unit === undefined) throw new UsageError('--add and --unit: give both, or neither.');
   const parsed = newUsageType.safeParse({ usage_type: add, unit });
   if (parsed.success) return { usageType: parsed.data.usage_type, unit: parsed.data.unit };
-  const [issue] = parsed.error.issues;
-  throw new UsageError(`${issue?.path[0] === 'unit' ? '--unit' : '--add'} ${issue?.message}.`);
+  const [fault] = fieldErrorsOf(parsed.error);
+  throw new UsageError(`${fault?.pointer === '/unit' ? '--unit' : '--add'} ${fault?.detail}.`);
 }

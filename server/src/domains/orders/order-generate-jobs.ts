@@ -1,36 +1,14 @@
 import { z } from 'zod';
 import type { Currency } from '../../core/money.ts';
-import {
-  type Clock,
-  dayMs,
-  formatInstant,
-  type Instant,
-  type Month,
-  monthOf,
-  parseInstant,
-  startOfMonth,
-} from '../../core/time.ts';
-import type { JobKind, JobRange, JobWork, RunId } from '../../jobs/job.ts';
+import { type Clock, formatInstant, type Instant, type Month, monthOf, startOfMonth } from '../../core/time.ts';
+import type { JobKind, JobWork, RunId } from '../../jobs/job.ts';
+import { drawnSeed, eachNumber, type Numbers, numberedWork, seedParameter, startOf } from '../../jobs/numbered-work.ts';
+import { checkPeriod, type GivenPeriod, periodOf, timeParameter } from '../../jobs/period-parameters.ts';
 import { createOrderMaker, type GenerateOptions } from './order-generator.ts';
 import type { OrderWriter } from './order-write-service.ts';
 
 const maxOrders = 1_000_000_000;
 const maxCustomers = 10_000_000;
-const firstYear = Date.UTC(1995);
-
-const time = (description: string) =>
-  z
-    .string()
-    .max(60)
-    .nullable()
-    .default(null)
-    .refine((text) => text === null || readTime(text) !== null, {
-      error: 'must be a day, e.g. 2026-01-31, or an RFC 3339 date and time with a zone',
-    })
-    .meta({ description });
-
-const readTime = (text: string): Instant | null =>
-  parseInstant(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text);
 
 const generateFields = z.strictObject({
   count: z.int().min(1).max(maxOrders).meta({ description: 'How many orders.' }),
@@ -40,18 +18,10 @@ const generateFields = z.strictObject({
   zipf: z.number().min(0).max(10).default(1).meta({
     description: 'Customer k has orders in proportion to 1/k^zipf; 0 = all alike.',
   }),
-  from: time('Placed at or after; where it is left out, 24 months before `to`.'),
-  to: time('Placed before; where it is left out, the midnight (UTC) before the run was started.'),
+  from: timeParameter('Placed at or after; where it is left out, 24 months before `to`.'),
+  to: timeParameter('Placed before; where it is left out, the midnight (UTC) before the run was started.'),
   cancelled: z.number().min(0).max(1).default(0.08).meta({ description: 'Share of cancelled orders.' }),
-  seed: z
-    .int()
-    .min(0)
-    .max(2 ** 32 - 1)
-    .nullable()
-    .default(null)
-    .meta({
-      description: 'The same seed and parameters make the same orders; drawn by lot where it is left out.',
-    }),
+  seed: seedParameter('orders'),
 });
 
 const generateParameters = (clock: Clock) =>
@@ -61,32 +31,15 @@ const generateParameters = (clock: Clock) =>
       customers: given.customers ?? Math.min(maxCustomers, Math.ceil(given.count / 10)),
     }))
     .superRefine((given, context) => {
-      const { from, to } = periodOf(given, clock.now());
-      const fault =
-        from >= to
-          ? 'must lie before `to`'
-          : from < firstYear
-            ? 'must not lie before 1995, the first year that is kept'
-            : null;
-      if (fault !== null) context.addIssue({ code: 'custom', path: ['from'], message: fault });
-      if (to > clock.now()) context.addIssue({ code: 'custom', path: ['to'], message: 'must not lie in the future' });
+      const now = clock.now();
+      checkPeriod(placedIn(given, now), now, context);
     });
 
 type GenerateParameters = z.output<ReturnType<typeof generateParameters>>;
 
-/** When the orders are placed, as seen at a moment. Whole days, so that the same seed makes the same orders all day long. */
-function periodOf({ from, to }: Pick<GenerateParameters, 'from' | 'to'>, at: Instant): { from: Instant; to: Instant } {
-  const end = (to === null ? null : readTime(to)) ?? ((Math.floor(at / dayMs) * dayMs) as Instant);
-  return { from: (from === null ? null : readTime(from)) ?? startOfMonth((monthOf(end) - 24) as Month), to: end };
-}
-
-/** Orders made so far, in the whole run's numbering: the next one is the one behind it. */
-type GenerateCursor = number;
-
-interface GeneratePlan {
-  readonly first: number;
-  readonly last: number;
-}
+/** When the orders are placed, as seen at a moment: in 24 months where only their end is known. */
+const placedIn = (given: GivenPeriod, at: Instant) =>
+  periodOf(given, at, (to) => startOfMonth((monthOf(to) - 24) as Month));
 
 export interface OrderGenerateDeps {
   readonly writer: OrderWriter;
@@ -98,9 +51,7 @@ export interface OrderGenerateDeps {
  * Made-up orders with their histories. Which orders follows from the parameters and, where these leave something to the day or
  * to the lot, from the run's id: whoever goes on with the run makes the same ones.
  */
-export const createOrderGenerateKind = (
-  deps: OrderGenerateDeps,
-): JobKind<GenerateParameters, GenerateCursor, GeneratePlan> => ({
+export const createOrderGenerateKind = (deps: OrderGenerateDeps): JobKind<GenerateParameters, number, Numbers> => ({
   name: 'orders.generate',
   title: 'make up orders',
   parameters: generateParameters(deps.clock),
@@ -118,12 +69,10 @@ function optionsOf(
   { defaultCurrency }: OrderGenerateDeps,
 ): GenerateOptions {
   const { count, customers, zipf, cancelled, seed } = parameters;
-  // Version 7: begins with the time it was made at, ends with bits that were drawn by lot.
-  const startedAt = Number.parseInt(runId.slice(0, 8) + runId.slice(9, 13), 16) as Instant;
   return {
-    ...{ count, customers, zipf, ...periodOf(parameters, startedAt) },
+    ...{ count, customers, zipf, ...placedIn(parameters, startOf(runId)) },
     cancelledShare: cancelled,
-    seed: seed ?? Number.parseInt(runId.slice(-8), 16),
+    seed: seed ?? drawnSeed(runId),
     currency: defaultCurrency,
   };
 }
@@ -132,20 +81,13 @@ function generateWork(
   { writer }: OrderGenerateDeps,
   options: GenerateOptions,
   rehearsal: boolean,
-): JobWork<GenerateCursor, GeneratePlan> {
+): JobWork<number, Numbers> {
   const { count, seed, from, to } = options;
   const make = createOrderMaker(options);
   return {
-    total: async () => ({ rows: count, precision: 'exact' }),
-    ranges: async () => divided(count),
-    async plan(_tx, { after, upTo, rows }) {
-      const first = (after ?? 0) + 1;
-      const last = Math.min(first + rows - 1, upTo ?? count);
-      if (first > last) return null;
-      return { rows: last - first + 1, cursor: last, plan: { first, last }, rowKey: `GEN${seed}-${first}` };
-    },
-    async apply(tx, { plan: { first, last } }) {
-      const orders = Array.from({ length: last - first + 1 }, (_, i) => make(first + i));
+    ...numberedWork({ count, worthDividing: 10_000, rowKey: (number) => `GEN${seed}-${number}` }),
+    async apply(tx, { plan }) {
+      const orders = eachNumber(plan, make);
       const outcomes = await writer.writeIn(
         tx,
         orders.map((order) => ({ order, requestKey: null, actor: 'generate' })),
@@ -167,13 +109,3 @@ function generateWork(
 
 /** Orders of this number that were there before: the same ones, or others that the same seed made with other parameters. */
 const countOf = { created: 'orders_created', replayed: 'orders_replayed', refused: 'orders_rejected' } as const;
-
-// While one transaction waits for the database the rows of the other are encoded; more wait for each other's processor.
-const ranges = 2;
-const worthDividing = 10_000;
-
-function divided(count: number): JobRange<GenerateCursor>[] {
-  if (count < worthDividing) return [{ from: null, to: null }];
-  const edges = Array.from({ length: ranges + 1 }, (_, i) => Math.round((count * i) / ranges));
-  return edges.slice(1).map((to, i) => ({ from: edges[i] ?? null, to }));
-}

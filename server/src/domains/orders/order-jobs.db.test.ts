@@ -3,8 +3,8 @@ import { formatInstant, type Instant } from '../../core/time.ts';
 import type { JobRun } from '../../jobs/job.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
 import { untouched } from '../../testing/stopped-runs.ts';
+import { testNow } from '../../testing/test-clock.ts';
 import { defaultCurrency, openTestOrderJobs } from '../../testing/test-order-jobs.ts';
-import { testNow } from '../../testing/test-orders.ts';
 import { createOrderMaker } from './order-generator.ts';
 
 const { db, engine, start, withStops, withCuts, stored } = await openTestOrderJobs();

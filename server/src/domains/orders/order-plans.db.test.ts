@@ -5,7 +5,7 @@ import { type Instant, monthName, monthOf } from '../../core/time.ts';
 import { ensureMonths, readyMonths } from '../../storage/partitions.ts';
 import { dynamic, type Statement, sql } from '../../storage/sql.ts';
 import { openTestDatabase } from '../../testing/open-database.ts';
-import { testNow } from '../../testing/test-orders.ts';
+import { testNow } from '../../testing/test-clock.ts';
 import { histogramOf } from './order-histogram-queries.ts';
 import { selectOrderKeys } from './order-keys-queries.ts';
 import { historiesOf, historyOf, knownEvents } from './order-statuses-queries.ts';

@@ -5,7 +5,8 @@ import type { OrderId } from '../../core/ids.ts';
 import type { RejectedLine } from '../../core/import-line.ts';
 import type { Instant } from '../../core/time.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
-import { given, inconsistencies, openTestOrders, testNow } from '../../testing/test-orders.ts';
+import { testNow } from '../../testing/test-clock.ts';
+import { given, inconsistencies, openTestOrders } from '../../testing/test-orders.ts';
 import { importStatuses, type StatusImportRequest } from './order-status-import-service.ts';
 
 const { db, orders } = await openTestOrders();

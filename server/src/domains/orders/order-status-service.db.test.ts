@@ -5,7 +5,8 @@ import { newOrderId, type OrderId } from '../../core/ids.ts';
 import { type Instant, minuteMs } from '../../core/time.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
 import { createTestClient } from '../../testing/open-database.ts';
-import { given, inconsistencies, openTestOrders, testNow } from '../../testing/test-orders.ts';
+import { testNow } from '../../testing/test-clock.ts';
+import { given, inconsistencies, openTestOrders } from '../../testing/test-orders.ts';
 import { type OrderStatus, orderStatuses } from './order-status.ts';
 import { type ReportedStatus, recordStatuses } from './order-status-service.ts';
 

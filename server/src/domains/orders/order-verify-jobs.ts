@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { OrderId } from '../../core/ids.ts';
+import { countedOrPlanned, keptWith, tellWhenDone } from '../../jobs/comparing.ts';
 import type { JobBatch, JobContext, JobKind, JobTotal, JobWork } from '../../jobs/job.ts';
 import type { Database } from '../../storage/database.ts';
 import type { Transaction } from '../../storage/transaction.ts';
@@ -42,7 +43,6 @@ export interface OrderVerifyDeps {
   readonly onDifference?: (difference: Difference) => void;
 }
 
-const keptDifferences = 100;
 const everything = idSpan(null, null);
 const beginning: VerifyCursor = { phase: 'orders', from: everything.from, differences: [] };
 
@@ -65,7 +65,9 @@ function verifyWork(
   deps: OrderVerifyDeps,
   { db, parameters: { repair } }: JobContext<VerifyParameters>,
 ): JobWork<VerifyCursor, Verified> {
-  const told = tellWhenDone(deps, repair);
+  const told = tellWhenDone<VerifyCursor, Verified>(({ differences }) => {
+    for (const found of differences) deps.onDifference?.({ ...found, mended: repair && isMendable(found) });
+  });
   let last: VerifyCursor = beginning;
 
   const plan = async (tx: Transaction, at: VerifyCursor, rows: number): Promise<Batch | null> => {
@@ -115,14 +117,11 @@ function verifyWork(
   };
 }
 
-// So many are counted in some hundredths of a second.
-const countedRows = 100_000;
-
-async function rowsOf(db: Database, table: 'orders' | 'order_keys'): Promise<JobTotal> {
-  const counted = (await db.query(countUpTo(table, countedRows)))[0]?.rows ?? 0;
-  if (counted < countedRows) return { rows: counted, precision: 'exact' };
-  return { rows: Math.max(counted, plannedRows(await db.query(explainRows(table)))), precision: 'estimate' };
-}
+const rowsOf = (db: Database, table: 'orders' | 'order_keys'): Promise<JobTotal> =>
+  countedOrPlanned({
+    countUpTo: async (most) => (await db.query(countUpTo(table, most)))[0]?.rows ?? 0,
+    planned: async () => plannedRows(await db.query(explainRows(table))),
+  });
 
 /** So many orders from an id on; the last span reaches to the end of all ids. */
 async function nextSpan(tx: Transaction, from: OrderId, rows: number): Promise<{ span: IdSpan; isLast: boolean }> {
@@ -131,24 +130,9 @@ async function nextSpan(tx: Transaction, from: OrderId, rows: number): Promise<{
   return end === undefined ? { span: rest, isLast: true } : { span: { from, to: end.orderId }, isLast: false };
 }
 
-function kept({ differences }: VerifyCursor, found: readonly Found[], repair: boolean): readonly KeptDifference[] {
-  const more = found
-    .slice(0, keptDifferences - differences.length)
-    .map((one) => ({ kind: one.kind, order_id: one.orderId, mended: repair && isMendable(one) }));
-  return more.length === 0 ? differences : [...differences, ...more];
-}
-
-/** A batch is done when the next one is planned behind it. */
-function tellWhenDone({ onDifference }: OrderVerifyDeps, repair: boolean) {
-  let pending: Batch | null = null;
-  return {
-    planned(batch: Batch) {
-      pending = batch;
-    },
-    reached(cursor: VerifyCursor) {
-      if (pending === null || JSON.stringify(pending.cursor) !== JSON.stringify(cursor)) return;
-      for (const found of pending.plan.differences) onDifference?.({ ...found, mended: repair && isMendable(found) });
-      pending = null;
-    },
-  };
-}
+const kept = ({ differences }: VerifyCursor, found: readonly Found[], repair: boolean): readonly KeptDifference[] =>
+  keptWith(differences, found, (one) => ({
+    kind: one.kind,
+    order_id: one.orderId,
+    mended: repair && isMendable(one),
+  }));

@@ -5,7 +5,8 @@ import { dayMs, type Instant, minuteMs } from '../../core/time.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
 import { openCommitCutter } from '../../testing/commit-cutter.ts';
 import { createTestClient } from '../../testing/open-database.ts';
-import { given, inconsistencies, openTestOrders, testNow, withItems } from '../../testing/test-orders.ts';
+import { testNow } from '../../testing/test-clock.ts';
+import { given, inconsistencies, openTestOrders, withItems } from '../../testing/test-orders.ts';
 import type { WriteMethod, WriteOutcome } from './order-batch-service.ts';
 import type { OrderToWrite } from './order-write-service.ts';
 

@@ -6,7 +6,7 @@ import { type Caches, noCaches } from '../../storage/cache/caches.ts';
 import type { CustomerLayouts } from '../../storage/customer-layouts.ts';
 import type { Database } from '../../storage/database.ts';
 import { StorageError } from '../../storage/faults.ts';
-import { createGroupCommit, type GroupCommitOptions, queueSettings } from '../../storage/group-commit.ts';
+import { createWriteQueue, type GroupCommitOptions } from '../../storage/group-commit.ts';
 import type { Order } from './order.ts';
 import type { WriteOutcome } from './order-batch-service.ts';
 import type { OrderErrorCode } from './order-errors.ts';
@@ -62,18 +62,13 @@ export interface Orders extends OrderReads, OrderLookUps {
 }
 
 export function createOrders(deps: OrdersDeps): Orders {
-  const { db, clock, onCommit } = deps;
+  const { db, clock } = deps;
   const reads = createOrderReads(deps);
   const lookUps = createOrderLookUps(deps.caches ?? noCaches, reads);
   const { forgetOrders } = lookUps;
   const writer = forgetting(createOrderWriter(deps), forgetOrders);
   const queue = <In, Out>(name: string, commit: GroupCommitOptions<In, Out>['commit']) =>
-    createGroupCommit<In, Out>({
-      name,
-      commit,
-      ...queueSettings(deps.groupCommit),
-      ...(onCommit === undefined ? {} : { onCommit: (rows: number, ms: number) => onCommit(name, rows, ms) }),
-    });
+    createWriteQueue(deps, { name, commit });
   const orderQueue = queue<OrderToWrite, WriteOutcome>('orders', (rows) =>
     // The queue halves: it knows which callers already have their answer, so no half is ever written twice.
     writer.write(rows, { by: 'insert', olderMonths: 'refuse', badRows: 'throw' }),

@@ -60,7 +60,7 @@ function candidateOf(rows: readonly ShipmentRow[], defaultCurrency: Currency): I
   if (first === undefined) throw new RangeError('A shipment has rows.');
   return {
     key: first.key,
-    judge: (storedCurrency) => ({ ...mergeRows(rows, { defaultCurrency, storedCurrency }), unused: [] }),
+    judge: (stored) => ({ ...mergeRows(rows, { defaultCurrency, stored }), unused: [] }),
     refuse: (fault) => rows.map((row) => ({ row, fault })),
   };
 }

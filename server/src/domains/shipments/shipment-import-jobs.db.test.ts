@@ -174,6 +174,16 @@ test('an import whose connections break as it commits gives what one in one go g
   expect(new Set(told.map(keyText)).size).toBe(whole.shipments.length);
 });
 
+test('an import with more articles of a shipment than it may have rejects what one in one go rejects', async () => {
+  const rows = Array.from({ length: 510 }, (_, i) => `TN${i % 2 === 0 ? 1 : i},DHL,x,Article,1,1,S${i},,,`);
+  const more = Array.from({ length: 250 }, (_, i) => `TN1,DHL,x,Article,1,1,M${i},,,`);
+  const file = await fileOf('many.csv', [header, ...rows, ...more].join('\n'));
+  const whole = await importedAtOnce(file);
+  expect(whole.summary).toMatchObject({ rows: 760, rowsRejected: 6 });
+  const runId = await start({ file });
+  await expectSame(await engine(40).runHere(runId, untouched), whole);
+});
+
 test('an import done again changes nothing', async () => {
   const file = await fileOf('again.csv', oddCsv);
   const first = await engine(100).runHere(await start({ file }), untouched);

@@ -5,6 +5,7 @@ import type { Instant, PlainDate } from '../../core/time.ts';
 import { articleKeyOf } from './shipment.ts';
 import type { RowArticle, ShipmentRow } from './shipment-import-row.ts';
 import { statusOfCode } from './shipment-status-codes.ts';
+import { maxArticles } from './shipment-submission.ts';
 import type { ShipmentKey } from './tracking-key.ts';
 
 /** An article as a file has it. */
@@ -45,11 +46,17 @@ export interface MergedRows<Row extends ShipmentRow> {
   readonly rejected: readonly { readonly row: Row; readonly fault: RowFault }[];
 }
 
+/** What the rows of a shipment that is stored are judged by: the file cannot change its currency, nor take its articles away. */
+export interface StoredForRows {
+  readonly currency: Currency;
+  readonly articleKeys: readonly string[];
+}
+
 export interface MergeOptions {
   /** Of rows that name no currency, in shipments none of whose rows does. */
   readonly defaultCurrency: Currency;
-  /** That of the shipment as it is stored, where it is: the file cannot change it. */
-  readonly storedCurrency: Currency | null;
+  /** Null where the shipment is not stored yet. */
+  readonly stored: StoredForRows | null;
 }
 
 /**
@@ -59,21 +66,37 @@ export interface MergeOptions {
  */
 export function mergeRows<Row extends ShipmentRow>(rows: readonly Row[], options: MergeOptions): MergedRows<Row> {
   const told = rows.find(({ currency }) => currency !== null)?.currency ?? null;
-  const target = options.storedCurrency ?? told ?? options.defaultCurrency;
+  const target = options.stored?.currency ?? told ?? options.defaultCurrency;
   const good: Row[] = [];
   const rejected: { row: Row; fault: RowFault }[] = [];
   const articles = new Map<string, ImportedArticle>();
+  const articleKeys = new Set(options.stored?.articleKeys);
   for (const row of rows) {
     const currency = row.currency ?? told ?? options.defaultCurrency;
-    const article = articleOf(row, { currency, target, isStored: options.storedCurrency !== null });
+    const article = oneOfFew(articleOf(row, { currency, target, isStored: options.stored !== null }), articleKeys);
     if (article !== null && 'code' in article) {
       rejected.push({ row, fault: article });
       continue;
     }
     good.push(row);
-    if (article !== null) articles.set(article.articleKey, article);
+    if (article === null) continue;
+    articles.set(article.articleKey, article);
+    articleKeys.add(article.articleKey);
   }
   return { shipment: shipmentOf(good, target, [...articles.values()]), rejected };
+}
+
+/** An article that would be one too many becomes a fault. @param articleKeys of the shipment so far */
+function oneOfFew(
+  article: ImportedArticle | RowFault | null,
+  articleKeys: ReadonlySet<string>,
+): ImportedArticle | RowFault | null {
+  if (article === null || 'code' in article) return article;
+  if (articleKeys.size < maxArticles || articleKeys.has(article.articleKey)) return article;
+  return {
+    code: 'too_many_articles',
+    detail: `a shipment has at most ${maxArticles} articles, and this row would be one more`,
+  };
 }
 
 interface Currencies {
@@ -141,8 +164,8 @@ export interface JudgedRows<Rejection> {
  */
 export interface ImportCandidate<Rejection> {
   readonly key: ShipmentKey;
-  /** @param storedCurrency null where the shipment is not stored yet */
-  judge(storedCurrency: Currency | null): JudgedRows<Rejection>;
+  /** @param stored null where the shipment is not stored yet */
+  judge(stored: StoredForRows | null): JudgedRows<Rejection>;
   /** All its rows are left out. */
   refuse(fault: RowFault): readonly Rejection[];
 }

@@ -6,7 +6,7 @@ import type { Currency } from '../../core/money.ts';
 import { isDamagedText, type TextLine } from '../../core/text-lines.ts';
 import type { Clock } from '../../core/time.ts';
 import { type RowDocument, readRowDocument } from './shipment-import-document.ts';
-import { type ImportCandidate, type JudgedRows, mergeRows } from './shipment-import-merge.ts';
+import { type ImportCandidate, type JudgedRows, mergeRows, type StoredForRows } from './shipment-import-merge.ts';
 import {
   bindShipmentColumns,
   readShipmentKey,
@@ -68,7 +68,7 @@ function boundFile(reading: Reading): BoundFile<ReadShipment> {
     itemOf: (rows) => ({
       key: keyOf(rows[0] as FileRow, reading),
       rows: rows.length,
-      judge: (storedCurrency) => judgeRows(rows, reading, storedCurrency),
+      judge: (stored) => judgeRows(rows, reading, stored),
       refuse: (fault) => rows.map((row) => ({ ...sourceLine(row, header), ...fault })),
     }),
   };
@@ -77,7 +77,7 @@ function boundFile(reading: Reading): BoundFile<ReadShipment> {
 function judgeRows(
   files: readonly FileRow[],
   { header, read, clock, defaultCurrency }: Reading,
-  storedCurrency: Currency | null,
+  stored: StoredForRows | null,
 ): JudgedRows<RejectedLine> {
   const now = clock.now();
   const rows: FileShipmentRow[] = [];
@@ -91,7 +91,7 @@ function judgeRows(
     if ('unused' in document && document.unused.length > 0) unused = [...unused, ...document.unused];
   }
   if (rows.length === 0) return { shipment: null, rejected, unused };
-  const merged = mergeRows(rows, { defaultCurrency, storedCurrency });
+  const merged = mergeRows(rows, { defaultCurrency, stored });
   for (const { row, fault } of merged.rejected) rejected.push({ ...sourceLine(row.file, header), ...fault });
   return { shipment: merged.shipment, rejected, unused };
 }

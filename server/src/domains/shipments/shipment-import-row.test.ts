@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest';
 import type { Currency } from '../../core/money.ts';
 import { type Instant, parseInstant } from '../../core/time.ts';
 import { readRowDocument } from './shipment-import-document.ts';
-import { mergeRows } from './shipment-import-merge.ts';
+import { mergeRows, type StoredForRows } from './shipment-import-merge.ts';
 import { readShipmentRow, type ShipmentField, type ShipmentRow, shipmentFields } from './shipment-import-row.ts';
+import { maxArticles } from './shipment-submission.ts';
 
 const now = parseInstant('2026-11-21T12:00:00Z') as Instant;
 const eur = 'EUR' as Currency;
@@ -27,8 +28,9 @@ const codeOf = (cells: Cells) => {
   const row = read(cells);
   return 'code' in row ? row.code : null;
 };
-const merged = (rows: readonly ShipmentRow[], defaultCurrency = eur, storedCurrency: Currency | null = null) =>
-  mergeRows(rows, { defaultCurrency, storedCurrency });
+const merged = (rows: readonly ShipmentRow[], defaultCurrency = eur, stored: StoredForRows | null = null) =>
+  mergeRows(rows, { defaultCurrency, stored });
+const inDollars: StoredForRows = { currency: 'USD' as Currency, articleKeys: [] };
 
 test.each<[string, Cells]>([
   ['tracking_number_missing', { tracking_number: '' }],
@@ -103,11 +105,11 @@ describe('rows of one shipment', () => {
 
   test('cannot change the currency of what is stored, named or not', () => {
     const rows = [good(), good({ currency: 'USD' }), good({ article_price: '' })];
-    const { shipment, rejected } = merged(rows, eur, 'USD' as Currency);
+    const { shipment, rejected } = merged(rows, eur, inDollars);
     // The one that names none has that of the others.
     expect(rejected).toEqual([]);
     expect(shipment).toMatchObject({ currency: 'USD' });
-    expect(merged([good(), good({ article_price: '', sku: 'X' })], eur, 'USD' as Currency)).toMatchObject({
+    expect(merged([good(), good({ article_price: '', sku: 'X' })], eur, inDollars)).toMatchObject({
       shipment: { articles: [{ sku: 'X', unitPrice: null }] },
       rejected: [{ fault: { code: 'currency_conflict' } }],
     });
@@ -125,6 +127,24 @@ describe('rows of one shipment', () => {
       ['LP123', 3],
       [null, 5],
     ]);
+  });
+
+  test('have no more articles than a shipment may have; those there are can still be changed', () => {
+    const skus = (from: number, count: number) =>
+      Array.from({ length: count }, (_, i) => good({ sku: `S${from + i}`, receiver_address: `R${from + i}` }));
+    const rows = [...skus(0, maxArticles), good({ sku: 'MORE' }), good({ sku: 'S0', article_quantity: '7' })];
+    const { shipment, rejected } = merged(rows);
+    expect(shipment?.articles).toHaveLength(maxArticles);
+    expect(shipment?.articles[0]).toMatchObject({ sku: 'S0', quantity: 7 });
+    expect(rejected).toEqual([
+      { row: rows[maxArticles], fault: { code: 'too_many_articles', detail: expect.any(String) } },
+    ]);
+
+    const articleKeys = (shipment?.articles ?? []).map(({ articleKey }) => articleKey);
+    const nearlyFull = { currency: eur, articleKeys: articleKeys.slice(1) };
+    const later = merged([good({ sku: 'A' }), good({ sku: 'B' }), good({ sku: 'S5' })], eur, nearlyFull);
+    expect(later.shipment?.articles.map(({ sku }) => sku)).toEqual(['A', 'S5']);
+    expect(later.rejected.map(({ row: { article } }) => article?.sku)).toEqual(['B']);
   });
 
   test('of which none is good make nothing', () => {

@@ -27,6 +27,7 @@ import {
   type ShipmentToStore,
   shipmentValues,
 } from './shipment-store-queries.ts';
+import { maxArticles } from './shipment-submission.ts';
 import { bucketOfShipment, keyText, type ShipmentKey } from './tracking-key.ts';
 
 /** Runs one statement, in a transaction or outside. */
@@ -67,33 +68,57 @@ function groupedByKey<Row extends ShipmentKey>(rows: readonly Row[]): Map<string
   return groups;
 }
 
-interface WantedShipment {
-  readonly imported: ImportedShipment;
+/** The rows of a shipment that is there, judged. */
+export interface JudgedChange<Rejection> {
+  readonly candidate: ImportCandidate<Rejection>;
+  /** Null when none of the rows is good. */
+  readonly imported: ImportedShipment | null;
+  /** What becomes of them, unless there is nothing to change. */
+  readonly outcome: ImportOutcome<Rejection>;
 }
 
-/** Locks shipments that are there and changes them as files want it. @returns which were changed, by `keyText` */
-export async function changeShipments(
+/** Judges rows by what is stored. */
+export function judgeChange<Rejection>(
+  candidate: ImportCandidate<Rejection>,
+  { shipment, articles }: Stored,
+): JudgedChange<Rejection> {
+  const articleKeys = articles.map(({ articleKey }) => articleKey);
+  const judged = candidate.judge({ currency: shipment.currency, articleKeys });
+  const { shipment: imported } = judged;
+  return { candidate, imported, outcome: outcomeOf(candidate.key, imported === null ? 'rejected' : 'updated', judged) };
+}
+
+/** Locks shipments that are there and changes them as files want it. */
+export async function changeShipments<Rejection>(
   tx: Transaction,
-  wanted: readonly WantedShipment[],
+  wanted: readonly JudgedChange<Rejection>[],
   options: PlanOptions,
-): Promise<Set<string>> {
-  if (wanted.length === 0) return new Set();
-  const keys = wanted.map(({ imported }) => imported.key);
+): Promise<ImportOutcome<Rejection>[]> {
+  if (wanted.length === 0) return [];
+  const keys = wanted.map(({ candidate }) => candidate.key);
   await tx.run(lockShipments(keys));
   // In later statements, which see what others committed before the locks were given.
   const stored = await findStored(tx.run, keys);
   const events = await findEvents(tx.run, keys);
   const plans: ShipmentPlan[] = [];
-  for (const { imported } of wanted) {
-    const key = keyText(imported.key);
+  const outcomes = wanted.map((change): ImportOutcome<Rejection> => {
+    const key = keyText(change.candidate.key);
     const known = stored.get(key);
     if (known === undefined) throw new RangeError('A shipment is never deleted.');
+    // Others may have added articles since the rows were judged.
+    const { imported, outcome } = mayBeFull(known, change) ? judgeChange(change.candidate, known) : change;
+    if (imported === null) return outcome;
     const plan = planChange({ ...known, events: events.get(key) ?? [] }, imported, options);
-    if (plan !== null) plans.push(plan);
-  }
+    if (plan === null) return { ...outcome, kind: 'unchanged' };
+    plans.push(plan);
+    return outcome;
+  });
   await writeChanges(tx, plans);
-  return new Set(plans.map(({ shipment }) => keyText(shipment)));
+  return outcomes;
 }
+
+const mayBeFull = ({ articles }: Stored, { imported }: JudgedChange<unknown>): boolean =>
+  articles.length + (imported?.articles.length ?? 0) > maxArticles;
 
 async function writeChanges(tx: Transaction, plans: readonly ShipmentPlan[]): Promise<void> {
   if (plans.length === 0) return;

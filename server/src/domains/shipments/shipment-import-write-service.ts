@@ -5,13 +5,15 @@ import type { Transaction } from '../../storage/transaction.ts';
 import { readAddress } from './address.ts';
 import type { Address } from './shipment.ts';
 import { announceShipments } from './shipment-announcement-service.ts';
-import { type ImportCandidate, type ImportedShipment, type ImportOutcome, outcomeOf } from './shipment-import-merge.ts';
+import { type ImportCandidate, type ImportOutcome, outcomeOf } from './shipment-import-merge.ts';
 import { mayRecord, type PlanOptions, planChange } from './shipment-import-plan.ts';
 import {
   changeShipments,
   createShipmentRows,
   findEvents,
   findStored,
+  type JudgedChange,
+  judgeChange,
   type Reader,
   type Stored,
 } from './shipment-import-store-service.ts';
@@ -103,9 +105,7 @@ async function writeAll<Rejection>(
   while (open.length > 0) {
     const { settled, missing, changing } = await sortOut(tx.run, open, options);
     outcomes.push(...settled);
-    const changed = await changeShipments(tx, changing, options);
-    for (const { outcome } of changing)
-      outcomes.push(changed.has(keyText(outcome.key)) ? outcome : { ...outcome, kind: 'unchanged' });
+    outcomes.push(...(await changeShipments(tx, changing, options)));
     const created = await createShipmentRows(tx, missing, options);
     outcomes.push(...(created ?? []));
     open = created === null ? missing : [];
@@ -123,13 +123,7 @@ interface Sorted<Rejection> {
   /** Nothing. */
   readonly settled: readonly ImportOutcome<Rejection>[];
   readonly missing: readonly ImportCandidate<Rejection>[];
-  /** With the outcome they will have. */
-  readonly changing: readonly Changing<Rejection>[];
-}
-
-interface Changing<Rejection> {
-  readonly imported: ImportedShipment;
-  readonly outcome: ImportOutcome<Rejection>;
+  readonly changing: readonly JudgedChange<Rejection>[];
 }
 
 async function sortOut<Rejection>(
@@ -144,7 +138,7 @@ async function sortOut<Rejection>(
   if (stored.size === 0) return { settled: [], missing: candidates, changing: [] };
   const settled: ImportOutcome<Rejection>[] = [];
   const missing: ImportCandidate<Rejection>[] = [];
-  const there: (Changing<Rejection> & { readonly known: Stored })[] = [];
+  const there: { readonly known: Stored; readonly change: JudgedChange<Rejection> }[] = [];
   const recording: ShipmentKey[] = [];
   for (const candidate of candidates) {
     const { key } = candidate;
@@ -153,19 +147,21 @@ async function sortOut<Rejection>(
       missing.push(candidate);
       continue;
     }
-    const judged = candidate.judge(known.shipment.currency);
-    if (judged.shipment === null) settled.push(outcomeOf(key, 'rejected', judged));
-    else {
-      there.push({ known, imported: judged.shipment, outcome: outcomeOf(key, 'updated', judged) });
-      if (mayRecord(known, judged.shipment)) recording.push(key);
-    }
+    const change = judgeChange(candidate, known);
+    there.push({ known, change });
+    if (change.imported !== null && mayRecord(known, change.imported)) recording.push(key);
   }
   const events = await findEvents(read, recording);
-  const changing: Changing<Rejection>[] = [];
-  for (const { known, imported, outcome } of there) {
-    const plan = planChange({ ...known, events: events.get(keyText(imported.key)) ?? [] }, imported, options);
+  const changing: JudgedChange<Rejection>[] = [];
+  for (const { known, change } of there) {
+    const { candidate, imported, outcome } = change;
+    if (imported === null) {
+      settled.push(outcome);
+      continue;
+    }
+    const plan = planChange({ ...known, events: events.get(keyText(candidate.key)) ?? [] }, imported, options);
     if (plan === null) settled.push({ ...outcome, kind: 'unchanged' });
-    else changing.push({ imported, outcome });
+    else changing.push(change);
   }
   return { settled, missing, changing };
 }

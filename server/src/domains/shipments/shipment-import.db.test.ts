@@ -10,7 +10,7 @@ import type { FileHeader } from '../../core/import-reading.ts';
 import type { Currency } from '../../core/money.ts';
 import { rejectedHeading, rejectedText } from '../../core/rejected-text.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
-import { testNow } from '../../testing/test-orders.ts';
+import { testNow } from '../../testing/test-clock.ts';
 import {
   clearShipments,
   eventToRecord,
@@ -223,6 +223,50 @@ describe('a shipment', () => {
       articles: [{ unitPrice: 800 }, { sku: 'B', unitPrice: null }],
     });
     expect(counted(await importText(csv({ price: '8' }), { currency: 'USD' as Currency }))).toEqual([0, 0, 1]);
+  });
+
+  test('gets no more articles than the API allows, however they come; the rows beyond are rejected one by one', async () => {
+    const rows = (from: number, count: number): Cells[] =>
+      Array.from({ length: count }, (_, i) => ({ sku: `S${from + i}` }));
+    const first = await importRows(...rows(0, 300), { number: 'TN2' });
+    expect(first).toMatchObject({ rowsRejected: 0, articles: 301 });
+    // 250 more, 50 of them there already; then 2 too many, and one that changes.
+    const text = csv(...rows(250, 252), { sku: 'S0', quantity: '9' });
+    const expected = {
+      ...{ rows: 253, rowsRejected: 2, shipmentsUpdated: 1, articles: 251 },
+      lines: [
+        { line: 252, code: 'too_many_articles' },
+        { line: 253, code: 'too_many_articles' },
+      ],
+    };
+    expect(await importText(text, { dryRun: true })).toMatchObject(expected);
+    expect(await importText(text)).toMatchObject(expected);
+    const { articles } = await get();
+    expect(articles).toHaveLength(500);
+    expect(articles[0]).toMatchObject({ sku: 'S0', quantity: 9 });
+    const line = JSON.stringify({ tracking_number: 'TN1', carrier: 'DHL', article_name: 'More', article_quantity: 1 });
+    expect(await importText(line, { format: 'ndjson' })).toMatchObject({
+      ...{ rowsRejected: 1, shipmentsUpdated: 0, lines: [{ line: 1, code: 'too_many_articles' }] },
+    });
+  });
+
+  test('gets no more articles either when two imports add them at once', async () => {
+    await importRows({ sku: 'FIRST' });
+    const other = shipmentsOn(db);
+    const of = (source: string) => csv(...Array.from({ length: 400 }, (_, i) => ({ sku: `${source}${i}` })));
+    const rejected = { codes: new Set<string>(), rows: 0 };
+    const importAll = (on: typeof shipments, source: string) =>
+      on.imports.importShipments({
+        ...{ chunks: Readable.from([Buffer.from(of(source))]), format: 'csv', dryRun: false, onProgress() {} },
+        signal: new AbortController().signal,
+        onRejected({ code }) {
+          rejected.codes.add(code);
+          rejected.rows++;
+        },
+      });
+    await Promise.all([importAll(shipments, 'A'), importAll(other, 'B')]);
+    expect((await get()).articles).toHaveLength(500);
+    expect(rejected).toEqual({ codes: new Set(['too_many_articles']), rows: 301 });
   });
 
   test('that the API made is changed by a file as well, and its document is still known', async () => {

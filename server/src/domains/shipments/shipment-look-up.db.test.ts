@@ -5,7 +5,7 @@ import { newOrderId } from '../../core/ids.ts';
 import type { Instant, PlainDate } from '../../core/time.ts';
 import { dynamic, type Statement, sql } from '../../storage/sql.ts';
 import { openTestDatabase } from '../../testing/open-database.ts';
-import { testNow } from '../../testing/test-orders.ts';
+import { testNow } from '../../testing/test-clock.ts';
 import { everyShipment, insertShipmentRows, shipmentRow } from '../../testing/test-shipment-rows.ts';
 import type { ShipmentFilter } from './shipment.ts';
 import { accessOf } from './shipment-conditions-queries.ts';

@@ -5,7 +5,7 @@ import { newOrderId, type OrderId } from '../../core/ids.ts';
 import { dayMs, type Instant, plainDateOf } from '../../core/time.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
 import { openTestDatabase } from '../../testing/open-database.ts';
-import { testNow } from '../../testing/test-orders.ts';
+import { testNow } from '../../testing/test-clock.ts';
 import { everyShipment, insertShipmentRows, shipmentRow } from '../../testing/test-shipment-rows.ts';
 import { type Address, cityKey, type Shipment, type ShipmentDetail, type ShipmentFilter } from './shipment.ts';
 import { attentionFrom, attentionOf, defaultSilentMs } from './shipment-attention.ts';

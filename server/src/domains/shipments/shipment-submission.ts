@@ -8,7 +8,8 @@ import { countryOf } from './country.ts';
 import { type Address, type Article, articleKeyOf, type NewEvent, type NewShipment, toldAddress } from './shipment.ts';
 import { maxNameLength, type ShipmentKey, shipmentKeyOf } from './tracking-key.ts';
 
-const maxArticles = 500;
+/** Articles of one shipment, however they come. */
+export const maxArticles = 500;
 const maxEvents = 500;
 export const maxAddressLength = 500;
 export const maxArticleNameLength = 300;

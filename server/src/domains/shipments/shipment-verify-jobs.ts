@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Clock, systemClock } from '../../core/time.ts';
+import { countedOrPlanned, keptWith, tellWhenDone } from '../../jobs/comparing.ts';
 import type { JobBatch, JobContext, JobKind, JobTotal, JobWork } from '../../jobs/job.ts';
 import type { Database } from '../../storage/database.ts';
 import type { Transaction } from '../../storage/transaction.ts';
@@ -60,7 +61,6 @@ export interface ShipmentVerifyDeps {
   readonly onChange?: ShipmentsChanged;
 }
 
-const keptDifferences = 100;
 const beginning: VerifyCursor = { after: null, isDone: false, differences: [] };
 
 /** The status that each shipment carries against its events, and whether every article and event leads to a shipment. */
@@ -82,7 +82,9 @@ function verifyWork(
   deps: ShipmentVerifyDeps,
   { db, parameters: { repair } }: JobContext<VerifyParameters>,
 ): JobWork<VerifyCursor, VerifiedShipments> {
-  const told = tellWhenDone(deps, repair);
+  const told = tellWhenDone<VerifyCursor, VerifiedShipments>(({ differences }) => {
+    for (const found of differences) deps.onDifference?.({ ...found, mended: repair && isMendable(found) });
+  });
   let last: VerifyCursor = beginning;
   let mended: readonly ShipmentKey[] = [];
   return {
@@ -118,47 +120,22 @@ async function nextBatch(
     cursor: {
       after: end === undefined ? after : { ...end },
       isDone: end === undefined,
-      differences: kept(differences, verified.differences, repair),
+      differences: keptWith(differences, verified.differences, (found) => kept(found, repair)),
     },
     plan: verified,
     rowKey: after === null ? 'the first shipment' : `behind ${after.carrierKey} ${after.trackingKey}`,
   };
 }
 
-// So many are counted in some hundredths of a second.
-const countedRows = 100_000;
+const totalOf = (db: Database): Promise<JobTotal> =>
+  countedOrPlanned({
+    countUpTo: async (most) => (await db.query(countUpTo(most)))[0]?.rows ?? 0,
+    planned: async () => plannedRows(await db.query(explainRows())),
+  });
 
-async function totalOf(db: Database): Promise<JobTotal> {
-  const counted = (await db.query(countUpTo(countedRows)))[0]?.rows ?? 0;
-  if (counted < countedRows) return { rows: counted, precision: 'exact' };
-  return { rows: Math.max(counted, plannedRows(await db.query(explainRows()))), precision: 'estimate' };
-}
-
-function kept(
-  before: readonly KeptShipmentDifference[],
-  found: readonly FoundDifference[],
-  repair: boolean,
-): readonly KeptShipmentDifference[] {
-  const more = found.slice(0, keptDifferences - before.length).map((one) => ({
-    kind: one.kind,
-    carrier_key: one.carrierKey,
-    tracking_key: one.trackingKey,
-    mended: repair && isMendable(one),
-  }));
-  return more.length === 0 ? before : [...before, ...more];
-}
-
-/** A batch is done when the next one is planned behind it. */
-function tellWhenDone({ onDifference }: ShipmentVerifyDeps, repair: boolean) {
-  let pending: Batch | null = null;
-  return {
-    planned(batch: Batch) {
-      pending = batch;
-    },
-    reached(cursor: VerifyCursor) {
-      if (pending === null || JSON.stringify(pending.cursor) !== JSON.stringify(cursor)) return;
-      for (const found of pending.plan.differences) onDifference?.({ ...found, mended: repair && isMendable(found) });
-      pending = null;
-    },
-  };
-}
+const kept = (found: FoundDifference, repair: boolean): KeptShipmentDifference => ({
+  kind: found.kind,
+  carrier_key: found.carrierKey,
+  tracking_key: found.trackingKey,
+  mended: repair && isMendable(found),
+});

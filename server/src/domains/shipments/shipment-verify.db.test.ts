@@ -2,8 +2,8 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { minuteMs } from '../../core/time.ts';
 import type { Jobs } from '../../jobs/jobs.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
+import { testNow } from '../../testing/test-clock.ts';
 import { createTestJobs, noThrottle } from '../../testing/test-jobs.ts';
-import { testNow } from '../../testing/test-orders.ts';
 import {
   clearShipments,
   eventToRecord,

@@ -6,7 +6,7 @@ import { minuteMs, type PlainDate } from '../../core/time.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
 import { openCommitCutter } from '../../testing/commit-cutter.ts';
 import { createTestClient } from '../../testing/open-database.ts';
-import { testNow } from '../../testing/test-orders.ts';
+import { testNow } from '../../testing/test-clock.ts';
 import {
   clearShipments,
   eventToRecord,

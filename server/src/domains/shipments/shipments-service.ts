@@ -4,7 +4,7 @@ import type { Clock } from '../../core/time.ts';
 import { type Caches, noCaches } from '../../storage/cache/caches.ts';
 import type { Database } from '../../storage/database.ts';
 import { StorageError } from '../../storage/faults.ts';
-import { createGroupCommit, type GroupCommitOptions, queueSettings } from '../../storage/group-commit.ts';
+import { createWriteQueue, type GroupCommitOptions } from '../../storage/group-commit.ts';
 import type { Shipment, ShipmentDetail, ShipmentErrorCode } from './shipment.ts';
 import type { ShipmentOutcome } from './shipment-batch-service.ts';
 import type { ShipmentsChanged } from './shipment-change.ts';
@@ -65,7 +65,6 @@ export interface Shipments extends ShipmentReads, ShipmentLookUps {
 }
 
 export function createShipments(given: ShipmentsDeps): Shipments {
-  const { onCommit } = given;
   const reads = createShipmentReads(given);
   const lookUps = createShipmentLookUps(given.caches ?? noCaches, reads.findShipment);
   const onChange: ShipmentsChanged = (keys) => {
@@ -91,12 +90,7 @@ export function createShipments(given: ShipmentsDeps): Shipments {
     },
   };
   const queue = <In, Out>(name: string, commit: GroupCommitOptions<In, Out>['commit']) =>
-    createGroupCommit<In, Out>({
-      name,
-      commit,
-      ...queueSettings(deps.groupCommit),
-      ...(onCommit === undefined ? {} : { onCommit: (rows: number, ms: number) => onCommit(name, rows, ms) }),
-    });
+    createWriteQueue(deps, { name, commit });
   const shipmentQueue = queue<ShipmentToWrite, ShipmentOutcome>('shipments', (rows) =>
     // The queue halves: it knows which callers already have their answer, so no half is ever written twice.
     writer.write(rows, { by: 'insert', badRows: 'throw' }),

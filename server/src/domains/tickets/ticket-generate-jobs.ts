@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Clock } from '../../core/time.ts';
-import type { JobKind, JobRange, JobWork } from '../../jobs/job.ts';
+import type { JobKind, JobWork } from '../../jobs/job.ts';
+import { eachNumber, type Numbers, numberedWork } from '../../jobs/numbered-work.ts';
 import { insertByCopy } from './ticket-batch-service.ts';
 import { generatedTicket } from './ticket-generator.ts';
 import { byHome, placeTicket } from './ticket-placement.ts';
@@ -19,20 +20,8 @@ const generateParameters = z
 
 type GenerateParameters = z.output<typeof generateParameters>;
 
-/** Tickets of the run made so far in its range: ticket n is the n-th, from 1 on. */
-type GenerateCursor = number;
-
-interface GeneratePlan {
-  readonly first: number;
-  readonly last: number;
-}
-
-// Two connections keep two processors of the database busy; beyond that this process, which encodes the rows, is the limit.
-const ranges = 2;
-const worthDividing = 20_000;
-
 /** Made-up tickets for trying things out at size, each with its token. Which tickets follows from the parameters alone. */
-export const createTicketGenerateKind = (clock: Clock): JobKind<GenerateParameters, GenerateCursor, GeneratePlan> => ({
+export const createTicketGenerateKind = (clock: Clock): JobKind<GenerateParameters, number, Numbers> => ({
   name: 'tickets.generate',
   title: 'make up tickets',
   parameters: generateParameters,
@@ -44,34 +33,16 @@ export const createTicketGenerateKind = (clock: Clock): JobKind<GenerateParamete
   open: async ({ parameters }) => generateWork(parameters, clock),
 });
 
-function generateWork(
-  { count, events, holders }: GenerateParameters,
-  clock: Clock,
-): JobWork<GenerateCursor, GeneratePlan> {
+function generateWork({ count, events, holders }: GenerateParameters, clock: Clock): JobWork<number, Numbers> {
   const sizes = { events, holders };
   return {
-    total: async () => ({ rows: count, precision: 'exact' }),
-    ranges: async () => divided(count),
-    async plan(_tx, { after, upTo, rows }) {
-      const first = (after ?? 0) + 1;
-      const last = Math.min(first + rows - 1, upTo ?? count);
-      if (first > last) return null;
-      return { rows: last - first + 1, cursor: last, plan: { first, last }, rowKey: `ticket ${first}` };
-    },
-    async apply(tx, { plan: { first, last } }) {
+    ...numberedWork({ count, worthDividing: 20_000, rowKey: (number) => `ticket ${number}` }),
+    async apply(tx, { plan }) {
       const now = clock.now();
-      const placed = Array.from({ length: last - first + 1 }, (_, i) =>
-        placeTicket(generatedTicket(first + i, sizes), null, { now }),
-      );
+      const placed = eachNumber(plan, (number) => placeTicket(generatedTicket(number, sizes), null, { now }));
       await insertByCopy(tx, placed.sort(byHome));
       return { counts: { created: placed.length } };
     },
     finish: async () => ({ kind: 'done', result: { tickets: count, ...sizes } }),
   };
-}
-
-function divided(count: number): JobRange<GenerateCursor>[] {
-  if (count < worthDividing) return [{ from: null, to: null }];
-  const edges = Array.from({ length: ranges + 1 }, (_, i) => Math.round((count * i) / ranges));
-  return edges.slice(1).map((to, i) => ({ from: edges[i] ?? null, to }));
 }

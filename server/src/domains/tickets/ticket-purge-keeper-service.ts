@@ -1,3 +1,4 @@
+import { keepLooking, type Looking } from '../../core/keep-looking.ts';
 import type { Logger } from '../../core/ports.ts';
 import type { Jobs } from '../../jobs/jobs.ts';
 import type { Database } from '../../storage/database.ts';
@@ -13,32 +14,14 @@ export interface PurgeKeeperDeps {
 
 const hourMs = 3_600_000;
 
-export interface PurgeKeeper {
-  /** Looks no more; resolves when a look under way has ended. */
-  close(): Promise<void>;
-}
-
 /**
  * A server's part: looks now and then whether the keep period of some old tokens is over, and queues their deletion. Several
  * servers that look at once queue one run.
  */
-export function startPurgeKeeper({ db, jobs, logger, everyMs = hourMs }: PurgeKeeperDeps): PurgeKeeper {
+export function startPurgeKeeper({ db, jobs, logger, everyMs = hourMs }: PurgeKeeperDeps): Looking {
   const look = async (): Promise<void> => {
-    try {
-      if ((await db.query(duePurges(0))).length > 0) await jobs.start(purgeKind, {}, { actor: 'housekeeping' });
-    } catch (error) {
-      logger.warn({ err: error }, 'cannot look for old ticket tokens to be deleted; tries again later');
-    }
+    if ((await db.query(duePurges(0))).length > 0) await jobs.start(purgeKind, {}, { actor: 'housekeeping' });
   };
-  let looking = look();
-  const timer = setInterval(() => {
-    looking = looking.then(look);
-  }, everyMs);
-  timer.unref();
-  return {
-    close() {
-      clearInterval(timer);
-      return looking;
-    },
-  };
+  const failure = 'cannot look for old ticket tokens to be deleted; tries again later';
+  return keepLooking(look, { everyMs, first: 'now', logger, failure });
 }

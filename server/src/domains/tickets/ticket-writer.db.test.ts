@@ -4,7 +4,7 @@ import { bucketOfId, type TicketId, timeOfId } from '../../core/ids.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
 import { openCommitCutter } from '../../testing/commit-cutter.ts';
 import { createTestClient } from '../../testing/open-database.ts';
-import { testNow } from '../../testing/test-orders.ts';
+import { testNow } from '../../testing/test-clock.ts';
 import {
   clearTickets,
   cutOff,

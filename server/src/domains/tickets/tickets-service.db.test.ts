@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { Bucket } from '../../core/bucket.ts';
 import { bucketOfId, newTicketId, parseTicketToken, type TicketId, type TicketToken } from '../../core/ids.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
-import { testNow } from '../../testing/test-orders.ts';
+import { testNow } from '../../testing/test-clock.ts';
 import { clearTickets, cutOff, openTestTickets, ticketToWrite } from '../../testing/test-tickets.ts';
 import { newTicketToken } from '../../testing/test-tokens.ts';
 import type { NewTicket } from './ticket.ts';

@@ -3,7 +3,7 @@ import type { TicketId } from '../../core/ids.ts';
 import type { Clock } from '../../core/time.ts';
 import type { Database } from '../../storage/database.ts';
 import { StorageError } from '../../storage/faults.ts';
-import { createGroupCommit, queueSettings } from '../../storage/group-commit.ts';
+import { createWriteQueue } from '../../storage/group-commit.ts';
 import type { Ticket, TicketErrorCode } from './ticket.ts';
 import type { TicketOutcome } from './ticket-batch-service.ts';
 import { createTicketReads, type TicketReads } from './ticket-read-service.ts';
@@ -45,15 +45,13 @@ export interface Tickets extends TicketReads, TicketTokens {
 }
 
 export function createTickets(deps: TicketsDeps): Tickets {
-  const { db, clock, onCommit } = deps;
+  const { db, clock } = deps;
   const reads = createTicketReads(db);
   const writer = createTicketWriter(deps);
-  const queue = createGroupCommit<TicketToWrite, TicketOutcome>({
+  const queue = createWriteQueue<TicketToWrite, TicketOutcome>(deps, {
     name: 'tickets',
-    ...queueSettings(deps.groupCommit),
     // The queue halves: it knows which callers already have their answer, so no half is ever written twice.
     commit: (rows) => writer.write(rows, { by: 'insert', badRows: 'throw' }),
-    ...(onCommit === undefined ? {} : { onCommit: (rows: number, ms: number) => onCommit('tickets', rows, ms) }),
   });
 
   return {

@@ -1,4 +1,5 @@
 import { type Day, formatDay, parseDay } from '../../core/days.ts';
+import { countedOrPlanned, keptWith, tellWhenDone } from '../../jobs/comparing.ts';
 import type { JobBatch, JobTotal, JobWork } from '../../jobs/job.ts';
 import type { Database } from '../../storage/database.ts';
 import { listRawDays } from '../../storage/day-partitions.ts';
@@ -60,7 +61,6 @@ export interface CompareOptions {
 
 type Batch = JobBatch<CompareCursor, ComparePlan>;
 
-const keptDifferences = 100;
 const beginning: CompareCursor = { day: null, totals: null, isDone: false, mended: 0, differences: [] };
 
 /**
@@ -68,7 +68,9 @@ const beginning: CompareCursor = { day: null, totals: null, isDone: false, mende
  * rollup go on; then the totals with the sums of all days.
  */
 export function compareWork(db: Database, options: CompareOptions): JobWork<CompareCursor, ComparePlan> {
-  const told = tellWhenDone(options);
+  const told = tellWhenDone<CompareCursor, ComparePlan>(({ compared }) => {
+    for (const found of compared?.first ?? []) options.onDifference?.(kept(found, options.repair));
+  });
   let last = beginning;
   return {
     total: () => totalOf(db, options),
@@ -137,9 +139,8 @@ function carried(
   compared: ComparedSums | null,
   { repair }: CompareOptions,
 ): Pick<CompareCursor, 'differences' | 'mended'> {
-  const found = compared?.first.slice(0, keptDifferences - differences.length) ?? [];
   return {
-    differences: found.length === 0 ? differences : [...differences, ...found.map((one) => kept(one, repair))],
+    differences: keptWith(differences, compared?.first ?? [], (found) => kept(found, repair)),
     mended: repair ? mended + (compared?.differences ?? 0) : mended,
   };
 }
@@ -170,29 +171,12 @@ function countsOf({ part, compared }: ComparePlan): Readonly<Record<string, numb
     : { totals: sums, differences };
 }
 
-// So many are counted in some hundredths of a second.
-const countedRows = 100_000;
-
 async function totalOf(db: Database, { days, totals }: CompareOptions): Promise<JobTotal> {
   const present = (await listRawDays(db)).filter(days).length;
   if (totals === 'after mending') return { rows: present, precision: 'exact' };
-  const counted = Number((await db.query(countTotalsUpTo(countedRows)))[0]?.rows ?? 0n);
-  if (counted < countedRows) return { rows: present + counted, precision: 'exact' };
-  const planned = Number((await db.query(plannedTotals()))[0]?.rows ?? 0n);
-  return { rows: present + Math.max(counted, planned), precision: 'estimate' };
-}
-
-/** A batch is done when the next one is planned behind it. */
-function tellWhenDone({ onDifference, repair }: CompareOptions) {
-  let pending: Batch | null = null;
-  return {
-    planned(batch: Batch) {
-      pending = batch;
-    },
-    reached(cursor: CompareCursor) {
-      if (pending === null || JSON.stringify(pending.cursor) !== JSON.stringify(cursor)) return;
-      for (const found of pending.plan.compared?.first ?? []) onDifference?.(kept(found, repair));
-      pending = null;
-    },
-  };
+  const { rows, precision } = await countedOrPlanned({
+    countUpTo: async (most) => Number((await db.query(countTotalsUpTo(most)))[0]?.rows ?? 0n),
+    planned: async () => Number((await db.query(plannedTotals()))[0]?.rows ?? 0n),
+  });
+  return { rows: present + rows, precision };
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { type Day, dayOf, formatDay, parseDay } from '../../core/days.ts';
-import type { Clock, Instant } from '../../core/time.ts';
-import type { JobKind, JobRange, JobWork, RunId } from '../../jobs/job.ts';
+import type { Clock } from '../../core/time.ts';
+import type { JobKind, JobWork, RunId } from '../../jobs/job.ts';
+import { drawnSeed, numberedWork, seedParameter, startOf } from '../../jobs/numbered-work.ts';
 import type { Rollup } from './rollup-service.ts';
 import { createUsageMaker, type UsageGenerateOptions, usageSpreads } from './usage-generator.ts';
 import { maxOpenDays } from './usage-horizon-service.ts';
@@ -24,13 +25,7 @@ const generateFields = z.strictObject({
     .default(null)
     .refine((text) => text === null || parseDay(text) !== null, { error: 'must be a day, e.g. 2026-01-31' })
     .meta({ description: 'The last UTC day; where it is left out, the day before the run was started.' }),
-  seed: z
-    .int()
-    .min(0)
-    .max(2 ** 32 - 1)
-    .nullable()
-    .default(null)
-    .meta({ description: 'The same seed and parameters make the same records; drawn by lot where it is left out.' }),
+  seed: seedParameter('records'),
 });
 
 const generateParameters = (clock: Clock) =>
@@ -46,8 +41,6 @@ const generateParameters = (clock: Clock) =>
 type GenerateParameters = z.output<ReturnType<typeof generateParameters>>;
 
 interface GeneratePlan {
-  readonly first: number;
-  readonly last: number;
   readonly records: ReadRecords;
 }
 
@@ -75,13 +68,11 @@ export const createUsageGenerateKind = (
 
 function optionsOf(parameters: GenerateParameters, runId: RunId): UsageGenerateOptions {
   const { distribution, seed, to } = parameters;
-  // Version 7: begins with the time it was made at, ends with bits that were drawn by lot.
-  const startedAt = Number.parseInt(runId.slice(0, 8) + runId.slice(9, 13), 16) as Instant;
   return {
-    seed: seed ?? Number.parseInt(runId.slice(-8), 16),
+    seed: seed ?? drawnSeed(runId),
     subscriptions: parameters.subscriptions ?? usageSpreads[distribution].subscriptions,
     days: parameters.days ?? usageSpreads[distribution].days,
-    lastDay: (to === null ? null : parseDay(to)) ?? ((dayOf(startedAt) - 1) as Day),
+    lastDay: (to === null ? null : parseDay(to)) ?? ((dayOf(startOf(runId)) - 1) as Day),
   };
 }
 
@@ -97,17 +88,16 @@ function generateWork(
   const make = createUsageMaker(options);
   const { lastDay, days, subscriptions, seed } = options;
   const firstDay = (lastDay - days + 1) as Day;
+  const numbered = numberedWork({ count, worthDividing: 50_000, rowKey: (number) => `g${seed}-${number}` });
   return {
-    total: async () => ({ rows: count, precision: 'exact' }),
-    ranges: async () => divided(count),
-    async plan(_tx, { after, upTo, rows }) {
-      const first = (after ?? 0) + 1;
-      const last = Math.min(first + rows - 1, upTo ?? count);
-      if (first > last) return null;
+    ...numbered,
+    async plan(tx, ask) {
+      const batch = await numbered.plan(tx, ask);
+      if (batch === null) return null;
       if (!rehearsal) await writer.openDays(firstDay);
       await writer.giveWay();
-      const records = writer.read(make(first, last), 'csv');
-      return { rows: last - first + 1, cursor: last, plan: { first, last, records }, rowKey: `g${seed}-${first}` };
+      const { first, last } = batch.plan;
+      return { ...batch, plan: { records: writer.read(make(first, last), 'csv') } };
     },
     async apply(tx, { plan: { records } }) {
       const { accepted, duplicates, rejected } = await writer.writeIn(tx, records, 'generate');
@@ -121,14 +111,4 @@ function generateWork(
       };
     },
   };
-}
-
-// While one transaction waits for the database the rows of the other are encoded.
-const ranges = 2;
-const worthDividing = 50_000;
-
-function divided(count: number): JobRange<number>[] {
-  if (count < worthDividing) return [{ from: null, to: null }];
-  const edges = Array.from({ length: ranges + 1 }, (_, i) => Math.round((count * i) / ranges));
-  return edges.slice(1).map((to, i) => ({ from: edges[i] ?? null, to }));
 }

@@ -1,5 +1,6 @@
 import { type Day, dayOf, daysBetween, formatDay } from '../../core/days.ts';
 import { DomainError } from '../../core/errors.ts';
+import { keepLooking } from '../../core/keep-looking.ts';
 import type { Logger } from '../../core/ports.ts';
 import { type Clock, minuteMs } from '../../core/time.ts';
 import type { Database } from '../../storage/database.ts';
@@ -68,12 +69,8 @@ export async function startUsageIntakeRules({
     rawFrom = horizon.rawFrom;
   };
   await refresh();
-  const timer = setInterval(() => {
-    refresh().catch((error: unknown) =>
-      logger.warn({ err: error }, 'could not look after the partitions of usage; trying again in a minute'),
-    );
-  }, minuteMs);
-  timer.unref();
+  const failure = 'could not look after the partitions of usage; trying again in a minute';
+  const looking = keepLooking(refresh, { everyMs: minuteMs, first: 'later', logger, failure });
 
   return {
     rules: () => ({ now: clock.now(), rawFrom, types: names }),
@@ -108,7 +105,7 @@ export async function startUsageIntakeRules({
       return horizon;
     },
     refresh,
-    close: () => clearInterval(timer),
+    close: () => void looking.close(),
   };
 }
 

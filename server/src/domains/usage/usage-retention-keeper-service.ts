@@ -1,4 +1,5 @@
 import { type Day, dayOf } from '../../core/days.ts';
+import { keepLooking, type Looking } from '../../core/keep-looking.ts';
 import type { Logger } from '../../core/ports.ts';
 import type { Clock } from '../../core/time.ts';
 import type { UsageRetention } from './usage-retention-service.ts';
@@ -12,11 +13,6 @@ export interface RetentionKeeperDeps {
   readonly everyMs?: number;
 }
 
-export interface RetentionKeeper {
-  /** Looks no more; resolves when a dropping under way has ended. */
-  close(): Promise<void>;
-}
-
 const hourMs = 3_600_000;
 
 /** A server's part: drops raw days that are older than they are to be kept. Of several servers one does it. */
@@ -26,28 +22,15 @@ export function startRetentionKeeper({
   logger,
   keepRawDays,
   everyMs = hourMs,
-}: RetentionKeeperDeps): RetentionKeeper {
+}: RetentionKeeperDeps): Looking {
   if (keepRawDays === null) return { close: async () => {} };
   const look = async (): Promise<void> => {
-    try {
-      const before = (dayOf(clock.now()) - keepRawDays) as Day;
-      const { dropped, refused } = await usage.dropRaw({ before, actor: 'housekeeping' });
-      if (dropped.length > 0) logger.info({ days: dropped.length }, 'dropped raw usage of old days');
-      if (refused !== null && refused.reason !== 'busy')
-        logger.warn({ reason: refused.reason }, `raw usage of old days is not dropped: ${refused.detail}`);
-    } catch (error) {
-      logger.warn({ err: error }, 'cannot drop raw usage of old days; tries again later');
-    }
+    const before = (dayOf(clock.now()) - keepRawDays) as Day;
+    const { dropped, refused } = await usage.dropRaw({ before, actor: 'housekeeping' });
+    if (dropped.length > 0) logger.info({ days: dropped.length }, 'dropped raw usage of old days');
+    if (refused !== null && refused.reason !== 'busy')
+      logger.warn({ reason: refused.reason }, `raw usage of old days is not dropped: ${refused.detail}`);
   };
-  let looking = look();
-  const timer = setInterval(() => {
-    looking = looking.then(look);
-  }, everyMs);
-  timer.unref();
-  return {
-    close() {
-      clearInterval(timer);
-      return looking;
-    },
-  };
+  const failure = 'cannot drop raw usage of old days; tries again later';
+  return keepLooking(look, { everyMs, first: 'now', logger, failure });
 }

@@ -4,7 +4,7 @@ import { DomainError } from '../../core/errors.ts';
 import type { Logger } from '../../core/ports.ts';
 import type { Clock, Instant } from '../../core/time.ts';
 import type { Database } from '../../storage/database.ts';
-import { createGroupCommit, type GroupCommit, queueSettings } from '../../storage/group-commit.ts';
+import { createWriteQueue, type GroupCommit } from '../../storage/group-commit.ts';
 import { createBatchIds } from './batch-id.ts';
 import { createBucketCache } from './bucket-cache.ts';
 import { createRollup, type Rollup, type RollupReport, readSummary } from './rollup-service.ts';
@@ -155,22 +155,18 @@ export async function openUsage(deps: UsageDeps): Promise<Usage> {
 
 /** Requests that come at the same time are stored in one transaction. */
 function createIntakeQueue(
-  { db, clock, groupCommit, onCommit }: UsageDeps,
+  deps: UsageDeps,
   newBatchId: ReturnType<typeof createBatchIds>,
 ): GroupCommit<IntakeRequest, IntakeOutcome> {
-  return createGroupCommit<IntakeRequest, IntakeOutcome>({
+  const { db, clock } = deps;
+  return createWriteQueue<IntakeRequest, IntakeOutcome>(deps, {
     name: 'usage',
-    ...queueSettings(groupCommit),
     async commit(requests) {
       const now = clock.now();
-      const outcomes = await writeBatches(
-        db,
-        planBatches(requests, () => newBatchId(now)),
-        now,
-      );
+      const newId = () => newBatchId(now);
+      const outcomes = await writeBatches(db, { batches: planBatches(requests, newId), now, newBatchId: newId });
       return requests.map((request) => outcomes.get(request) ?? { error: new Error('A request has no outcome.') });
     },
-    ...(onCommit === undefined ? {} : { onCommit: (rows: number, ms: number) => onCommit('usage', rows, ms) }),
   });
 }
 
