@@ -16,7 +16,7 @@ export interface RollupPace {
   began(rows: number): void;
   /** It ended, `null` without a result. */
   ended(report: { readonly rows: number; readonly durationMs: number } | null): void;
-  /** Whether more waits than the next transaction takes, and the rollup moves at all. */
+  /** Whether more waits than half of what the next transaction takes (parts under way come on top), and the rollup moves at all. */
   isBehind(open: Open): boolean;
 }
 
@@ -26,7 +26,7 @@ const minRows = 20_000;
 const firstRows = 200_000;
 // A record waits for the transaction that runs when it comes and then for its own, and the sums are to be within 5 s. Short ones
 // cost more a row, where there are millions of sums: 15 us at 200,000 rows, 24 us at 40,000.
-const transactionMs = 2_000;
+const transactionMs = 1_800;
 const maxPauseMs = 30_000;
 // Nobody waits for a rollup that stands still, whatever holds it up.
 const movedMs = 5_000;
@@ -70,6 +70,6 @@ export function createRollupPace({
       mostRows = Math.round(Math.min(maxRows, Math.max(minRows, (mostRows + fitting) / 2)));
     },
     isBehind: ({ openRows }) =>
-      Number(openRows) - runningRows > mostRows && (runningRows > 0 || performance.now() - endedAtMs < movedMs),
+      Number(openRows) - runningRows > mostRows / 2 && (runningRows > 0 || performance.now() - endedAtMs < movedMs),
   };
 }
