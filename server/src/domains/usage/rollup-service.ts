@@ -3,9 +3,8 @@ import { type Day, parseDay } from '../../core/days.ts';
 import type { Logger } from '../../core/ports.ts';
 import type { Clock } from '../../core/time.ts';
 import type { Database, Session } from '../../storage/database.ts';
-import { batchIndexOf } from '../../storage/day-partitions.ts';
-import { StorageError } from '../../storage/faults.ts';
 import { isTransient, withRetry } from '../../storage/retry.ts';
+import { createRawIndex, type RawIndex } from './raw-index-service.ts';
 import { createRollupPace, maxRows, type RollupPace } from './rollup-pace.ts';
 import { type OpenSummary, selectOpenSummary } from './usage-ledger-queries.ts';
 import {
@@ -17,7 +16,6 @@ import {
   lockRollup,
   markRolledUp,
   type Summand,
-  summariseIndex,
   tryLockRollup,
 } from './usage-rollup-queries.ts';
 
@@ -56,8 +54,6 @@ const retryMs = 1_000;
 const wayStepMs = 50;
 // Longer than any transaction of the rollup; well within the patience of clients and proxies.
 const longestWayMs = 10_000;
-// A partition with fewer new rows than that is read in no time.
-const rowsWorthSummarising = 5_000;
 
 type Lock = 'wait' | 'try';
 
@@ -112,13 +108,13 @@ function withSession<T>(deps: RollupDeps, work: (step: Step) => Promise<T>): Pro
   return deps.db.session(async (session) => {
     // Sums of a million keys are hashed or sorted in memory.
     await session.script(`set work_mem = '64MB'`);
-    const unsummarised = new Map<Day, number>();
+    const rawIndex = createRawIndex(session);
     return work(async (lock, mostRows, claimed = () => {}) => {
       const report = await withRetry(
-        () => inTransaction(session, () => rollUp(session, deps, { lock, mostRows, claimed, unsummarised })),
+        () => inTransaction(session, () => rollUp(session, deps, { lock, mostRows, claimed, rawIndex })),
         isTransient,
       );
-      if (report !== null && deps.isCitus !== true) await summarise(session, unsummarised);
+      if (report !== null && deps.isCitus !== true) await rawIndex.keepUp();
       if (report !== null && report.batches > 0) deps.onRollup?.(report);
       return report;
     });
@@ -142,15 +138,14 @@ interface Rolling {
   /** In one transaction, one batch at least. */
   readonly mostRows: number;
   readonly claimed: (rows: number) => void;
-  /** Rows by day that the index knows nothing of. */
-  readonly unsummarised: Map<Day, number>;
+  readonly rawIndex: RawIndex;
 }
 
 /** @returns null when another process is at it */
 async function rollUp(
   session: Session,
   deps: RollupDeps,
-  { lock, mostRows, claimed: tellClaimed, unsummarised }: Rolling,
+  { lock, mostRows, claimed: tellClaimed, rawIndex }: Rolling,
 ): Promise<RollupReport | null> {
   const startedMs = performance.now();
   if (lock === 'wait') await session.run(lockRollup());
@@ -165,8 +160,9 @@ async function rollUp(
     if (deps.isCitus === true && !(await isComplete(session, claim, { summand, batches })))
       return { batches: 0, rows: 0, durationMs: performance.now() - startedMs };
     for (const statement of addToSums(claim, summand, deps.isCitus === true)) await session.run(statement);
-    rows += batches.reduce((sum, batch) => sum + batch.rows, 0);
-    if (summand === 'records') count(batches, claim, unsummarised);
+    const summed = batches.reduce((sum, batch) => sum + batch.rows, 0);
+    if (summand === 'records') rawIndex.wrote(summed, claim.days);
+    rows += summed;
   }
   if (claimed.length > 0)
     await session.run(
@@ -213,27 +209,6 @@ async function isComplete(
   if (batches.some(({ kind }) => kind === 'direct')) return true;
   const [visible] = await session.run(countClaimed(claim, summand));
   return visible?.rows === BigInt(batches.reduce((sum, batch) => sum + batch.rows, 0));
-}
-
-function count(batches: readonly ClaimedBatch[], { days: [first, last] }: Claim, unsummarised: Map<Day, number>): void {
-  const rows = batches.reduce((sum, batch) => sum + batch.rows, 0) / (last - first + 1);
-  for (let day = first; day <= last; day++) unsummarised.set(day as Day, (unsummarised.get(day as Day) ?? 0) + rows);
-}
-
-/** The index of new pages is brought up to date; a vacuum that is at the same table does it as well, so nobody waits for it. */
-async function summarise(session: Session, unsummarised: Map<Day, number>): Promise<void> {
-  for (const [day, rows] of unsummarised) {
-    if (rows < rowsWorthSummarising) continue;
-    try {
-      await inTransaction(session, async () => {
-        await session.script(`set local lock_timeout = '50ms'`);
-        await session.run(summariseIndex(batchIndexOf(day)));
-      });
-      unsummarised.delete(day);
-    } catch (error) {
-      if (!(error instanceof StorageError) || error.fault?.kind === 'unavailable') throw error;
-    }
-  }
 }
 
 /** Looks often and rolls up seldom: a batch waits for the pause, which is as long as the last rollup took. Never rejects. */

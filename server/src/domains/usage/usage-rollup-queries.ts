@@ -113,3 +113,16 @@ export const summariseIndex = (index: string): Statement<{ pages: number }> => (
   text: 'select brin_summarize_new_values($1::regclass) as pages',
   values: [index],
 });
+
+/** Whether a partition of raw rows was analysed. */
+export const findAnalysed = statement<{ found: number }, [string]>(
+  'find_analysed_usage_day',
+  `select 1 as found from pg_stats where schemaname = current_schema() and tablename = $1 and attname = 'batch_id'`,
+  (table) => [table],
+);
+
+/** Tells the planner how the batches of a partition lie. The other columns are left to autovacuum. */
+export const analyseBatches = (table: string): Statement<never> => ({
+  text: `analyze ${table} (batch_id)`,
+  values: [],
+});
