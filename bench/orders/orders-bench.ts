@@ -18,11 +18,14 @@ import { peakMemoryMb, startServer } from '../harness/processes.ts';
 import { against, alone, type Figures, median } from '../report.ts';
 import type { Scale } from '../scale.ts';
 import { bodyOf, copyRows, encodeRows, sendBulk } from './bulk.ts';
-import { findPaths, measureReads, pageDepth, type ReadRates, readFigures } from './reads.ts';
+import { cachedPageFigure, findPaths, measureReads, pageDepth, type ReadRates, readFigures } from './reads.ts';
 import { type OrdersScale, ordersScales } from './scale.ts';
 import { singleFigures } from './single.ts';
 
 type Log = (line: string) => void;
+
+/** The reads are to be the database's. */
+const uncached = { MILLIARD_CACHE: 'off' };
 
 /** Everything on one embedded PostgreSQL with its standard settings (fsync on), in a folder that is removed afterwards. */
 export async function ordersBench(scaleName: Scale, log: Log): Promise<Figures> {
@@ -123,15 +126,21 @@ async function generateFigures(dataDir: string, scale: OrdersScale): Promise<Fig
 /** The rates of reads while there are few orders, to be compared with those among all. */
 async function readsOfFew(dataDir: string, count: number, scale: OrdersScale): Promise<ReadRates> {
   await runCommand(['orders', 'generate', '--count', String(count), '--seed', '1', '--data-dir', dataDir, '--json']);
-  await using server = await startServer(dataDir);
+  await using server = await startServer(dataDir, uncached);
   // Awaited here: the server is stopped when this function ends.
   return await measureReads(server.url, await findPaths(server.url, 40), scale.loadSeconds);
 }
 
 async function servedFigures(dataDir: string, scale: OrdersScale, few: ReadRates | null): Promise<Figures> {
-  await using server = await startServer(dataDir);
+  await using server = await startServer(dataDir, uncached);
   const { figures, rates } = await readFigures(server.url, scale.loadSeconds);
-  return { ...figures, ...growthFigures(rates, few, scale), ...(await pageDepth(server.url)) };
+  await using caching = await startServer(dataDir);
+  return {
+    ...figures,
+    ...(await cachedPageFigure({ cached: caching.url, uncached: server.url }, scale.loadSeconds)),
+    ...growthFigures(rates, few, scale),
+    ...(await pageDepth(server.url)),
+  };
 }
 
 /** How much longer a read takes among all orders than among few: the inverse of the rates. */

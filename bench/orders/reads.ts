@@ -86,6 +86,23 @@ export async function readFigures(url: string, seconds: number): Promise<{ figur
   }
 }
 
+/** The newest cancelled orders, asked for again and again as a dashboard does: with the cache and without, by turns. */
+export async function cachedPageFigure(
+  urls: { readonly cached: string; readonly uncached: string },
+  seconds: number,
+): Promise<Figures> {
+  const paths = ['/api/v1/orders?status=cancelled'];
+  const rates = { cached: [] as number[], uncached: [] as number[] };
+  const rounds = 3;
+  for (let round = 0; round < rounds; round++)
+    for (const server of ['cached', 'uncached'] as const)
+      rates[server].push(
+        (await load({ url: urls[server], connections, seconds: Math.ceil(seconds / rounds), paths })).perSecond,
+      );
+  const unit = 'requests/s, first page of cancelled orders (baseline: the cache off)';
+  return { page_cached: against(median(rates.cached), median(rates.uncached), { unit }) };
+}
+
 const timesMs = async (times: number, work: () => Promise<unknown>): Promise<number> => {
   const measured: number[] = [];
   for (let i = 0; i < times; i++) {

@@ -133,7 +133,8 @@ async function insertYear(db: Database): Promise<void> {
 
 /** What autovacuum does within a minute. */
 async function settle(db: Database): Promise<void> {
-  for (const table of ['usage_daily', 'usage_totals']) await db.query({ text: `vacuum analyze ${table}`, values: [] });
+  for (const table of ['usage_records', 'usage_daily', 'usage_totals'])
+    await db.query({ text: `vacuum analyze ${table}`, values: [] });
 }
 
 async function measure(url: string, { readSeconds, subscriptions }: UsageScale): Promise<Reads> {
