@@ -13,6 +13,8 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
 
 const unit = project('unit', {
   include: ['{server,scripts,bench}/**/*.test.ts'],
+  // Some look through all sources, and the machine may be busy.
+  testTimeout: 30_000,
   exclude: ['**/node_modules/**', '**/dist/**', '**/*.{db,process}.test.ts'],
 });
 

@@ -2,18 +2,15 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Scope } from '../domains/access/api-key.ts';
+import { answerInLines, type Exchange } from './answer-in-lines.ts';
 import type { Caller } from './authenticate.ts';
 import { type BulkCsv, partsOfCsv } from './bulk-csv.ts';
 import { type BulkPart, partLines, partOfArray, partsOfLines, type ReadRow } from './bulk-parts.ts';
 import { type BulkKind, type BulkSummary, type Report, reports, runBulk } from './bulk-run.ts';
-import { drain } from './error-answers.ts';
-import { failureOf, httpError, problemOf } from './failure.ts';
 import type { HttpDeps, Routes } from './http-types.ts';
-import { createOutcomeSpool } from './outcome-spool.ts';
 import type { ProblemCode } from './problems.ts';
 import { choice } from './query-parameters.ts';
 import { chunksOf, decodedBody, idempotencyKeyOf, readJsonArray } from './request-input.ts';
-import { pathOf } from './requests.ts';
 
 /** Who sends the rows of a bulk request, and how. */
 export interface BulkRequest<Query extends z.ZodRawShape> {
@@ -150,73 +147,33 @@ interface Reading<Item> {
 }
 
 /** One bulk request: what it came by, and what it is about. */
-interface BulkExchange<Item, Outcome, Summary extends BulkSummary> {
-  readonly request: FastifyRequest;
-  readonly reply: FastifyReply;
+interface BulkExchange<Item, Outcome, Summary extends BulkSummary> extends Exchange {
   readonly report: Report;
   readonly name: string;
   readonly reading: Reading<Item>;
   readonly kind: BulkKind<Item, Outcome, Summary>;
 }
 
-/** Writes the rows of a request and answers with a stream of outcomes, which begins when the first part (behind a proxy: the last) is stored. */
-async function answerBulk<Item, Outcome, Summary extends BulkSummary>(
+/** Writes the rows of a request and answers with their outcomes. */
+function answerBulk<Item, Outcome, Summary extends BulkSummary>(
   deps: HttpDeps,
   exchange: BulkExchange<Item, Outcome, Summary>,
 ): Promise<FastifyReply> {
-  const { request, reply, report, kind } = exchange;
-  const { app } = deps;
-  const stopping = new AbortController();
-  const parts = await partsOf(exchange, { signal: stopping.signal, arrayLimitBytes: app.config.http.bodyLimitBytes });
-  const spool = createOutcomeSpool({ limitBytes: app.config.http.spoolLimitBytes });
-  let answering = false;
-  let counted = kind.summary();
-  // A proxy such as nginx passes on no more of a body once the answer begins: it is answered when everything is stored.
-  const answersWhenStored = request.headers.via !== undefined;
-  await new Promise<void>((resolve, reject) => {
-    const onPart = (summary: Readonly<Summary>): void => {
-      addToMetrics(deps, exchange, { summary, counted });
-      counted = { ...summary };
-      answering = true;
-      if (!answersWhenStored) resolve();
-    };
-    const confirm = () => mayGoOn(deps, exchange);
-    runBulk({ kind, parts, report, spool, confirm, onPart, stop: () => stopping.abort() }).then(
-      (summary) => {
-        spool.end(`${JSON.stringify({ summary })}\n`);
-        resolve();
+  const { report, kind } = exchange;
+  const arrayLimitBytes = deps.app.config.http.bodyLimitBytes;
+  return answerInLines(deps, exchange, async ({ spool, stopping, confirm, onPart }) => {
+    const parts = await partsOf(exchange, { signal: stopping.signal, arrayLimitBytes });
+    let counted = kind.summary();
+    return runBulk({
+      ...{ kind, parts, report, spool, confirm },
+      onPart(summary) {
+        addToMetrics(deps, exchange, { summary, counted });
+        counted = { ...summary };
+        onPart(summary);
       },
-      (error: unknown) => {
-        // Before the first part is stored the status can still tell of the failure; afterwards a last line does.
-        if (answering) spool.end(errorLine(error, request), endOf(request, reply));
-        else reject(error);
-        resolve();
-        const { code } = failureOf(error);
-        if (answering)
-          app.logger.warn({ err: error, request_id: request.id, code, rows: counted }, 'a bulk request ended early');
-      },
-    );
+      stop: () => stopping.abort(),
+    });
   });
-  if (reply.raw.destroyed) {
-    // Nobody reads. A reader that never began would not close the spool's file.
-    for await (const _ of spool.read()) break;
-    return reply.hijack();
-  }
-  // Without this a client that leaves while nothing is to be told would keep its spool.
-  reply.raw.once('close', () => spool.end(''));
-  return reply
-    .type('application/x-ndjson')
-    .send(Readable.from(spool.read(), { objectMode: false, highWaterMark: 64 * 1024 }));
-}
-
-/** @throws DomainError when the client is gone, the server is being stopped, or the key is no longer in force */
-export async function mayGoOn(
-  { isClosing }: HttpDeps,
-  { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
-): Promise<void> {
-  if (reply.raw.destroyed) throw httpError('malformed_request', 'The client is gone.');
-  if (isClosing()) throw httpError('shutting_down', 'The server is being stopped. Send the whole request again.');
-  await request.caller.confirm();
 }
 
 function addToMetrics<Summary extends BulkSummary>(
@@ -239,15 +196,4 @@ async function partsOf<Item>(
   if (!/^application\/json\b/i.test(type)) return partsOfLines(chunks, reading.read, reading.partLines);
   const documents = await readJsonArray(chunks, arrayLimitBytes);
   return Readable.from(documents.length === 0 ? [] : [partOfArray(documents, reading.read)]);
-}
-
-export const errorLine = (error: unknown, { id, raw }: FastifyRequest): string =>
-  `${JSON.stringify({ error: problemOf(failureOf(error), { id, path: pathOf(raw.url) }) })}\n`;
-
-/** Reads on for a moment, so that the last line arrives; whoever still sends then is cut off. */
-export async function endOf({ raw }: FastifyRequest, reply: FastifyReply): Promise<void> {
-  reply.raw.once('finish', () => {
-    if (!raw.complete) raw.socket.destroySoon();
-  });
-  await drain(raw);
 }

@@ -1,13 +1,11 @@
-import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { usageColumns } from '../../domains/usage/usage-csv-line.ts';
 import type { PartOutcome } from '../../domains/usage/usage-part-service.ts';
 import type { UsageFormat } from '../../domains/usage/usage-parts.ts';
-import { bulkProblems, endOf, errorLine, mayGoOn, takeStreams } from '../bulk-route.ts';
-import { failureOf } from '../failure.ts';
+import { answerInLines, type Exchange, type Writing } from '../answer-in-lines.ts';
+import { bulkProblems, takeStreams } from '../bulk-route.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
-import { createOutcomeSpool } from '../outcome-spool.ts';
 import { chunksOf, decodedBody, idempotencyKeyOf } from '../request-input.ts';
 import { outcomeFields, toOutcomeDocument } from '../usage-outcome.ts';
 import { usageRecordSchema } from './usage-records.ts';
@@ -59,7 +57,7 @@ export async function addUsageBulkRoute(routes: Routes, deps: HttpDeps): Promise
           streamedAnswer: { 'application/x-ndjson': answerLine },
         },
       },
-      (request, reply) => answer(deps, request, reply),
+      (request, reply) => answer(deps, { request, reply }),
     );
   });
 }
@@ -72,63 +70,24 @@ interface Sums {
   batchId: string | null;
 }
 
-async function answer(deps: HttpDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  const { app } = deps;
-  const spool = createOutcomeSpool({ limitBytes: app.config.http.spoolLimitBytes });
-  // A proxy such as nginx passes on no more of a body once the answer begins: it is answered when everything is stored.
-  const answersWhenStored = request.headers.via !== undefined;
-  let answering = false;
-  const stopping = new AbortController();
-  await new Promise<void>((resolve, reject) => {
-    const onPart = (): void => {
-      answering = true;
-      if (!answersWhenStored) resolve();
-    };
-    writeAll(deps, { request, reply, signal: stopping.signal, tell: (line) => spool.write(line), onPart })
-      .then(({ parts, accepted, duplicates, rejectedRows, batchId }) => {
-        const summary = { parts, accepted, duplicates, rejected_rows: rejectedRows, batch_id: batchId };
-        spool.end(`${JSON.stringify({ summary })}\n`);
-        resolve();
-      })
-      .catch((error: unknown) => {
-        stopping.abort();
-        // Before the first part is stored the status can still tell of the failure; afterwards a last line does.
-        if (!answering) return reject(error);
-        spool.end(errorLine(error, request), endOf(request, reply));
-        resolve();
-        const { code } = failureOf(error);
-        app.logger.warn({ err: error, request_id: request.id, code }, 'an upload of usage ended early');
-      });
+function answer(deps: HttpDeps, exchange: Exchange): Promise<FastifyReply> {
+  return answerInLines(deps, exchange, async (writing) => {
+    const { parts, accepted, duplicates, rejectedRows, batchId } = await writeAll(deps, exchange, writing);
+    return { parts, accepted, duplicates, rejected_rows: rejectedRows, batch_id: batchId };
   });
-  if (reply.raw.destroyed) {
-    // Nobody reads. A reader that never began would not close the spool's file.
-    for await (const _ of spool.read()) break;
-    return reply.hijack();
-  }
-  // Without this a client that leaves while nothing is to be told would keep its spool.
-  reply.raw.once('close', () => spool.end(''));
-  return reply
-    .type('application/x-ndjson')
-    .send(Readable.from(spool.read(), { objectMode: false, highWaterMark: 64 * 1024 }));
 }
 
-interface Writing {
-  readonly request: FastifyRequest;
-  readonly reply: FastifyReply;
-  readonly signal: AbortSignal;
-  readonly tell: (line: string) => Promise<void>;
-  /** Called when a part is stored and told of. */
-  readonly onPart: () => void;
-}
-
-async function writeAll(deps: HttpDeps, { request, reply, signal, tell, onPart }: Writing): Promise<Sums> {
-  const { app, metrics } = deps;
+async function writeAll(
+  { app, metrics }: HttpDeps,
+  { request }: Exchange,
+  { spool, stopping, confirm, onPart }: Writing,
+): Promise<Sums> {
   const sums: Sums = { parts: 0, accepted: 0, duplicates: 0, rejectedRows: 0, batchId: null };
-  const outcomes = app.usage.importBytes(chunksOf(decodedBody(request.raw), signal), {
+  const outcomes = app.usage.importBytes(chunksOf(decodedBody(request.raw), stopping.signal), {
     format: formatOf(request),
     actor: request.caller.actor,
     producerKey: idempotencyKeyOf(request.headers),
-    confirm: () => mayGoOn(deps, { request, reply }),
+    confirm,
   });
   for await (const outcome of outcomes) {
     sums.parts++;
@@ -139,8 +98,8 @@ async function writeAll(deps: HttpDeps, { request, reply, signal, tell, onPart }
     metrics.addBulkRows({ kind: 'usage', outcome: 'accepted' }, outcome.replayed ? 0 : outcome.accepted);
     metrics.addBulkRows({ kind: 'usage', outcome: 'duplicates' }, outcome.duplicates);
     metrics.addBulkRows({ kind: 'usage', outcome: 'rejected' }, outcome.rejectedRows);
-    await tell(lineOf(outcome));
-    onPart();
+    await spool.write(lineOf(outcome));
+    onPart(sums);
   }
   return sums;
 }
