@@ -125,8 +125,9 @@ export interface Figures {
   readonly waitReason: string | null;
 }
 
-const figures = `batch_rows = $3, retries = $4, rate_now = $5, rate_mean = $6, active_ms = $7, throttled_ms = $8,
-  remaining_ms = $9, wait_reason = $10`;
+const figuresOfWork = 'batch_rows = $3, retries = $4, rate_now = $5, rate_mean = $6, active_ms = $7, throttled_ms = $8';
+
+const figures = `${figuresOfWork}, remaining_ms = $9, wait_reason = $10`;
 
 const figureValues = (f: Figures) => [
   f.batchRows,
@@ -139,10 +140,13 @@ const figureValues = (f: Figures) => [
   f.waitReason,
 ];
 
-/** The owner lives. No row = he lost the run. */
+/** The owner lives. No row = he lost the run. One that arrives as the run has ended does not say any more how long it will take. */
 export const writeHeartbeat = statement<Told, [RunId, number, Figures]>(
   'job_heartbeat',
-  `update milliard_jobs.job_runs set heartbeat_at = now(), ${figures} where run_id = $1 and fence = $2 returning state, throttle`,
+  `update milliard_jobs.job_runs set heartbeat_at = now(), ${figuresOfWork},
+          remaining_ms = case when owner_pid is not null then $9::bigint end,
+          wait_reason = case when owner_pid is not null then $10::text end
+    where run_id = $1 and fence = $2 returning state, throttle`,
   (runId, fence, f) => [runId, fence, ...figureValues(f)],
 );
 

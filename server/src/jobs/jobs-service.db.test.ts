@@ -15,6 +15,7 @@ import {
 } from '../testing/test-jobs.ts';
 import type { JobRun, Json, RunId } from './job.ts';
 import { jobRefused } from './job-errors.ts';
+import { writeHeartbeat } from './job-range-queries.ts';
 import { ensureJobTables } from './job-tables.ts';
 
 const { db } = await openTestDatabase({ poolSize: 8 });
@@ -44,6 +45,15 @@ describe('a run', () => {
     expect(run.finishedAt ?? 0).toBeGreaterThanOrEqual(run.startedAt ?? Number.NaN);
     expect(seen.at(-1)).toEqual(run);
     expect(await countsOf(db)).toEqual({ 1: 1_000 });
+  });
+
+  test('is as it ended, though a heartbeat that was under way comes after', async () => {
+    const jobs = createTestJobs(db, { kinds: [countingKind()] });
+    const run = await jobs.runHere(await startCounting(jobs), here);
+    const { batchRows, retries, rateNow, rateMean, activeMs, throttledMs } = run;
+    const late = { batchRows, retries, rateNow, rateMean, activeMs, throttledMs, remainingMs: 7, waitReason: 'late' };
+    await db.query(writeHeartbeat(run.runId, run.fence, late));
+    expect(await jobs.get(run.runId)).toMatchObject({ state: 'done', remainingMs: null, waitReason: null });
   });
 
   test('over nothing at all is done', async () => {
