@@ -1,4 +1,5 @@
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import { findCitus } from './server/src/testing/citus-cluster.ts';
 import { findNginx } from './server/src/testing/nginx.ts';
 import { findPostgres15 } from './server/src/testing/postgres-15.ts';
 import { findRedisServer } from './server/src/testing/redis-server.ts';
@@ -15,15 +16,16 @@ const unit = project('unit', {
   include: ['{server,scripts,bench}/**/*.test.ts'],
   // Some look through all sources, and the machine may be busy.
   testTimeout: 30_000,
-  exclude: ['**/node_modules/**', '**/dist/**', '**/*.{db,process}.test.ts'],
+  exclude: ['**/node_modules/**', '**/dist/**', '**/*.{db,process,citus}.test.ts'],
 });
 
-const databaseOn = (server: string, setup: string) =>
+const databaseOn = (server: string, setup: string, more: TestProjectInlineConfiguration['test'] = {}) =>
   project(`db on ${server}`, {
     include: ['server/**/*.db.test.ts'],
     globalSetup: `server/src/testing/${setup}`,
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    ...more,
   });
 
 const databases = [databaseOn('embedded PostgreSQL 18', 'embedded-18-setup.ts')];
@@ -33,6 +35,31 @@ if (findPostgres15() !== null) {
   missing.push({
     tests: 'database tests on PostgreSQL 15',
     lack: 'no PostgreSQL 15 found (apt install postgresql-15, or name its bin folder in MILLIARD_TEST_PG15_BIN)',
+  });
+}
+
+// The whole of the database tests once more takes minutes, so they run on Citus only when asked for: `npm run test:citus`.
+const citusAsked = process.env['MILLIARD_TEST_CITUS'] === '1';
+const citusFound = process.env['MILLIARD_TEST_CITUS_URL'] !== undefined || findCitus() !== null;
+const toFindCitus =
+  'no PostgreSQL with the extension Citus found (name its bin folder in MILLIARD_TEST_CITUS_BIN, or a coordinator in MILLIARD_TEST_CITUS_URL)';
+if (citusAsked && !citusFound) throw new Error(`The tests on Citus did NOT run: ${toFindCitus}.`);
+const citusProjects = [
+  databaseOn('Citus', 'citus-setup.ts', { testTimeout: 120_000, hookTimeout: 120_000 }),
+  // Clusters of their own whose nodes are killed and frozen: alone, after all others.
+  project('process on Citus', {
+    include: ['server/**/*.citus.test.ts'],
+    fileParallelism: false,
+    sequence: { groupOrder: 2 },
+    testTimeout: everyCase ? 3_600_000 : 300_000,
+    hookTimeout: 300_000,
+  }),
+];
+if (!citusAsked) {
+  missing.push({
+    tests: 'database tests on Citus, and what a cluster does when its nodes fail',
+    lack: citusFound ? 'run them with npm run test:citus' : `${toFindCitus}; then npm run test:citus`,
+    optional: true,
   });
 }
 
@@ -75,7 +102,7 @@ const processes = project('process', {
 export default defineConfig({
   test: {
     maxWorkers: 2,
-    projects: [unit, ...databases, processes],
+    projects: citusAsked ? [unit, ...databases, ...citusProjects, processes] : [unit, ...databases, processes],
     reporters: ['default', createSummaryReporter(missing)],
   },
 });

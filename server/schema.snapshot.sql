@@ -52,7 +52,9 @@ create table customer_salts (
   state text not null,
   epoch bigint not null,
   created_at timestamp(3) with time zone not null default now(),
+  drain_until timestamp(3) with time zone,
   constraint customer_salts_pkey PRIMARY KEY (customer_id, layout),
+  constraint customer_salts_drain_until CHECK (((state = 'draining'::text) = (drain_until IS NOT NULL))),
   constraint customer_salts_layout_check CHECK ((layout > 0)),
   constraint customer_salts_state_check CHECK ((state = ANY (ARRAY['draining'::text, 'active'::text]))),
   constraint customer_salts_ways_check CHECK (((ways >= 1) AND (ways <= 4096)))
@@ -105,6 +107,22 @@ create table orders (
 ) partition by RANGE (order_id);
 CREATE INDEX orders_customer ON ONLY public.orders USING btree (customer_id, order_id);
 CREATE INDEX orders_status ON ONLY public.orders USING btree (status, order_id);
+
+create table server_leases (
+  server_id uuid not null,
+  lock_number integer not null,
+  application text not null,
+  version text not null,
+  host text not null,
+  pid integer not null,
+  started_at timestamp(3) with time zone not null,
+  renewed_at timestamp(3) with time zone not null,
+  expires_at timestamp(3) with time zone not null,
+  seen_epoch bigint not null,
+  topology text not null default 'single'::text,
+  constraint server_leases_pkey PRIMARY KEY (server_id),
+  constraint server_leases_topology_check CHECK ((topology = ANY (ARRAY['single'::text, 'citus'::text])))
+);
 
 create table shipment_articles (
   tracking_key text not null,

@@ -4,6 +4,7 @@ import { parseConfig } from './config.ts';
 import { silentLogger } from './core/ports.ts';
 import { systemClock } from './core/time.ts';
 import { listMonths, readyMonths } from './storage/partitions.ts';
+import { onCitus } from './testing/on-citus.ts';
 import { createTestDatabase } from './testing/test-database.ts';
 import { given, withItems } from './testing/test-orders.ts';
 
@@ -14,7 +15,10 @@ describe('openApp', () => {
   test('makes the months that must stand ready and takes orders', async () => {
     await using database = await createTestDatabase();
     const app = await open(database.url);
-    expect(app.server).toMatchObject({ topology: 'single', versionNumber: expect.any(Number) });
+    expect(app.server).toMatchObject({
+      topology: onCitus ? 'citus' : 'single',
+      versionNumber: expect.any(Number),
+    });
     expect(await listMonths(app.db)).toEqual(readyMonths(systemClock.now()));
     const { order } = await app.orders.createOrder(given.toWrite());
     expect(withItems(await app.orders.getOrder(order.orderId))).toEqual(withItems(order));

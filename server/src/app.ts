@@ -21,9 +21,16 @@ import type { JobKind } from './jobs/job.ts';
 import type { Jobs } from './jobs/jobs.ts';
 import { createJobs } from './jobs/jobs-service.ts';
 import { type Caches, noCaches, openCaches } from './storage/cache/caches.ts';
-import { openCustomerLayouts } from './storage/customer-layouts.ts';
+import type { Adoption } from './storage/cluster/adopt.ts';
+import { createAdoption } from './storage/cluster/adopt-service.ts';
+import type { Cluster } from './storage/cluster/cluster.ts';
+import { createCluster } from './storage/cluster/cluster-service.ts';
+import { findCoordinatorUrl } from './storage/coordinator.ts';
+import { type CustomerHomes, openCustomerHomes } from './storage/customer-homes.ts';
 import { createDatabase, type Database } from './storage/database.ts';
+import { type NodeMap, oneNode, openNodeMap } from './storage/node-map.ts';
 import { startPartitionKeeper } from './storage/partition-keeper.ts';
+import type { Salting } from './storage/salting/salting.ts';
 import { recogniseServer, type Server } from './storage/topology.ts';
 
 /** Everything a server or a command works with. */
@@ -40,6 +47,9 @@ export interface App {
   readonly keys: ApiKeys;
   readonly caches: Caches;
   readonly jobs: Jobs;
+  readonly salting: Salting;
+  readonly cluster: Cluster;
+  readonly adoption: Adoption;
   /** How busy the connections are: of requests and, apart, of long work. */
   poolUse(): Readonly<Record<'requests' | 'jobs', ReturnType<Database['poolUse']>>>;
   /** Finishes the writes it took, then lets go of the database. */
@@ -51,6 +61,8 @@ export interface AppOptions {
   readonly databaseUrl: string;
   readonly logger: Logger;
   readonly applicationName: string;
+  /** Of Milliard, for people who look at who is connected. */
+  readonly version?: string;
   readonly clock?: Clock;
   readonly onCommit?: (queue: string, rows: number, durationMs: number) => void;
   /** Whether a hung database is told like a lost one within two seconds (servers) or waited for (commands, the default). */
@@ -59,98 +71,143 @@ export interface AppOptions {
   readonly cache?: boolean;
 }
 
+/** What was opened, so that it can be closed the other way round. */
+interface Opened {
+  add(close: () => Promise<void> | void): void;
+  closeAll(): Promise<void>;
+}
+
+function createOpened(): Opened {
+  const closers: (() => Promise<void> | void)[] = [];
+  return {
+    add: (close) => void closers.unshift(close),
+    async closeAll() {
+      for (const close of closers.splice(0)) await close();
+    },
+  };
+}
+
+/** Builds every part from the configuration; decides nothing. */
+export async function openApp(config: Config, options: AppOptions): Promise<App> {
+  const opened = createOpened();
+  try {
+    return await buildApp(config, options, opened);
+  } catch (error) {
+    await opened.closeAll();
+    throw error;
+  }
+}
+
+async function buildApp(config: Config, options: AppOptions, opened: Opened): Promise<App> {
+  const { logger, clock = systemClock } = options;
+  const databases = await openDatabases(config, options, opened);
+  const { db, jobsDb, server, homes } = databases;
+  const caches = await openCachesOf(config, options, databases);
+  opened.add(() => caches.close());
+  const keeper = await startPartitionKeeper({ db, clock, logger });
+  opened.add(() => keeper.close());
+  const domains = await openDomains(config, options, { ...databases, caches, months: () => keeper.months() });
+  const { orders, tickets, shipments, usage } = domains;
+  const { databaseUrl: url, applicationName } = options;
+  const connection = { ...config.database, url, applicationName };
+  return {
+    ...{ config, logger, clock, db, server, caches, ...domains },
+    salting: homes.salting,
+    cluster: createCluster({ db: jobsDb, topology: server.topology, connection, clock }),
+    adoption: createAdoption({ db: jobsDb, connection }),
+    keys: createApiKeys({ db, clock, caches, graceMs: caches === noCaches ? 0 : config.cache.graceMs }),
+    jobs: createJobs({ db: jobsDb, logger, kinds: kindsOf(domains, clock, config) }),
+    poolUse: () => ({ requests: db.poolUse(), jobs: jobsDb.poolUse() }),
+    async close() {
+      await Promise.all([orders.drain(), tickets.drain(), shipments.drain(), usage.drain()]);
+      await opened.closeAll();
+    },
+  };
+}
+
+/** The connections of a process, by what they are for, and what they lead to. */
+interface Databases {
+  /** Of requests, to whatever node DATABASE_URL names. */
+  readonly db: Database;
+  /** Of long work. */
+  readonly jobsDb: Database;
+  readonly server: Server;
+  readonly homes: CustomerHomes;
+  readonly nodes: NodeMap;
+}
+
+/** Two runs of two ranges each, their heartbeats, and who starts or pauses one. */
+const jobConnections = 8;
+
+async function openDatabases(config: Config, options: AppOptions, opened: Opened): Promise<Databases> {
+  const { databaseUrl, applicationName, version = '', logger } = options;
+  const isServer = options.pulse === true;
+  const onChange = (answers: boolean) => logPulse(logger, answers);
+  const db = createDatabase({
+    ...{ ...config.database, url: databaseUrl, applicationName },
+    ...(isServer ? { pulse: { onChange } } : {}),
+  });
+  opened.add(() => db.close());
+  const server = await recogniseServer(db);
+  const isCitus = server.topology === 'citus';
+  const centralUrl = isCitus ? await findCoordinatorUrl(db.query, databaseUrl) : databaseUrl;
+  // Long work has connections of its own: its statements (counting, proving) may take longer than any request, and requests never
+  // wait for one that a batch holds. Of Citus they lead to the coordinator, where the tables of jobs are.
+  const jobsDb = createDatabase({
+    ...{ ...config.database, url: centralUrl, applicationName: `${applicationName} jobs` },
+    ...{ statementTimeoutMs: 0, poolSize: jobConnections, readClients: 1 },
+    ...(isServer ? { pulse: {} } : {}),
+  });
+  opened.add(() => jobsDb.close());
+  const homes = await openCustomerHomes({
+    connection: { ...config.database, url: centralUrl, applicationName },
+    ...{ isCitus, version, logger, isServer },
+  });
+  opened.add(() => homes.close());
+  const nodes = isCitus ? await openNodeMap({ db, logger }) : oneNode;
+  opened.add(() => nodes.close());
+  return { db, jobsDb, server, homes, nodes };
+}
+
 /** Commands ask the database each time; what they change they announce all the same. */
-async function cachesOf(
+async function openCachesOf(
   { cache, redisUrl, database }: Config,
   { cache: isWanted, databaseUrl: url, applicationName: name, logger }: AppOptions,
-  { db, server }: { readonly db: Database; readonly server: Server },
+  { db, server }: Pick<Databases, 'db' | 'server'>,
 ): Promise<Caches> {
   if (isWanted !== true || !cache.enabled) return noCaches;
   const connection = { ...database, url, applicationName: `${name} cache` };
   return openCaches({ db, server, connection, settings: { ...cache, redisUrl }, logger });
 }
 
-/** Two runs of two ranges each, their heartbeats, and who starts or pauses one. */
-const jobConnections = 8;
+type Domains = Pick<App, 'orders' | 'tickets' | 'shipments' | 'usage'>;
 
-/** Builds every part from the configuration; decides nothing. */
-export async function openApp(config: Config, options: AppOptions): Promise<App> {
-  const { logger, clock = systemClock } = options;
-  const db = createDatabase({
-    ...config.database,
-    url: options.databaseUrl,
-    applicationName: options.applicationName,
-    ...(options.pulse === true ? { pulse: { onChange: (answers) => logPulse(logger, answers) } } : {}),
-  });
-  const jobsDb = openJobsDatabase(config, options);
-  let caches = noCaches;
-  const closeDatabases = async () => {
-    caches.close();
-    await Promise.all([db.close(), jobsDb.close()]);
+async function openDomains(
+  config: Config,
+  { logger, clock = systemClock, onCommit }: AppOptions,
+  {
+    db,
+    server,
+    nodes,
+    homes: { layouts, writes },
+    ...parts
+  }: Databases & { readonly caches: Caches; readonly months: () => readonly Month[] },
+): Promise<Domains> {
+  const writing = {
+    ...{ db, nodes, caches: parts.caches, clock },
+    ...{ defaultCurrency: config.currency, groupCommit: config.groupCommit },
+    ...(onCommit === undefined ? {} : { onCommit }),
   };
-  try {
-    const server = await recogniseServer(db);
-    caches = await cachesOf(config, options, { db, server });
-    const keeper = await startPartitionKeeper({ db, clock, logger });
-    const layouts = await openCustomerLayouts(db, logger).catch((error: unknown) => {
-      keeper.close();
-      throw error;
-    });
-    const writing = {
-      db,
-      caches,
-      clock,
-      defaultCurrency: config.currency,
-      groupCommit: config.groupCommit,
-      ...(options.onCommit === undefined ? {} : { onCommit: options.onCommit }),
-    };
-    const orders = createOrders({ ...writing, layouts, months: (): readonly Month[] => keeper.months() });
-    const tickets = createTickets(writing);
-    const shipments = createShipments(writing);
-    const usage = await openUsage({ ...writing, ...config.usage, logger, isCitus: server.topology === 'citus' }).catch(
-      (error: unknown) => {
-        layouts.close();
-        keeper.close();
-        throw error;
-      },
-    );
-    return {
-      config,
-      logger,
-      clock,
-      db,
-      server,
-      orders,
-      tickets,
-      shipments,
-      usage,
-      caches,
-      keys: createApiKeys({ db, clock, caches, graceMs: caches === noCaches ? 0 : config.cache.graceMs }),
-      jobs: createJobs({
-        db: jobsDb,
-        logger,
-        kinds: kindsOf({ orders, shipments, usage }, clock, config),
-      }),
-      poolUse: () => ({ requests: db.poolUse(), jobs: jobsDb.poolUse() }),
-      async close() {
-        await Promise.all([orders.drain(), tickets.drain(), shipments.drain(), usage.drain()]);
-        layouts.close();
-        keeper.close();
-        await closeDatabases();
-      },
-    };
-  } catch (error) {
-    await closeDatabases();
-    throw error;
-  }
+  return {
+    orders: createOrders({ ...writing, layouts, writes, months: parts.months }),
+    tickets: createTickets(writing),
+    shipments: createShipments(writing),
+    usage: await openUsage({ ...writing, ...config.usage, logger, isCitus: server.topology === 'citus' }),
+  };
 }
 
 function kindsOf(
-  {
-    orders: { writer },
-    shipments,
-    usage,
-  }: { readonly orders: Orders; readonly shipments: Shipments; readonly usage: Usage },
+  { orders: { writer }, shipments, usage }: Domains,
   clock: Clock,
   { currency: defaultCurrency }: Config,
 ): readonly JobKind[] {
@@ -168,22 +225,6 @@ function kindsOf(
     purgeTokensKind(),
     regenerateUuidKind(),
   ];
-}
-
-/**
- * Long work has connections of its own: its statements (counting, proving) may take longer than any request, and requests
- * never wait for one that a batch holds.
- */
-function openJobsDatabase(config: Config, options: AppOptions): Database {
-  return createDatabase({
-    ...config.database,
-    url: options.databaseUrl,
-    applicationName: `${options.applicationName} jobs`,
-    statementTimeoutMs: 0,
-    poolSize: jobConnections,
-    readClients: 1,
-    ...(options.pulse === true ? { pulse: {} } : {}),
-  });
 }
 
 function logPulse(logger: Logger, answers: boolean): void {

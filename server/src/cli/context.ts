@@ -91,6 +91,7 @@ export function withApp<T>(run: Run, purpose: string, work: (app: App) => Promis
       databaseUrl,
       logger: stderrLogger(run.output),
       applicationName: `milliard ${purpose}`,
+      version: run.context.version,
     });
     try {
       return await work(app);

@@ -60,6 +60,8 @@ const commands = [
   'jobs cancel',
   'jobs set',
   'jobs errors',
+  'cluster salt',
+  'cluster salts',
   'openapi',
 ];
 

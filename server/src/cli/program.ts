@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { configVariables } from '../config.ts';
+import { clusterCommand } from './commands/cluster.ts';
 import { dbCommand } from './commands/db.ts';
 import { devCommand } from './commands/dev.ts';
 import { jobsCommand } from './commands/jobs.ts';
@@ -29,6 +30,7 @@ const commands: readonly ((context: CliContext) => Command)[] = [
   usageCommand,
   verifyCommand,
   jobsCommand,
+  clusterCommand,
   openapiCommand,
 ];
 

@@ -1,9 +1,9 @@
-import { userInfo } from 'node:os';
 import { parseConfig } from '../config.ts';
 import { DomainError } from '../core/errors.ts';
 import { allowedActions, toJobDocument } from '../http/job-representation.ts';
 import type { JobRun, JobState, JobThrottle } from '../jobs/job.ts';
 import type { Jobs } from '../jobs/jobs.ts';
+import { cliActor } from './actor.ts';
 import { exitCodes, type Run } from './context.ts';
 import { createJobDisplay, showJob } from './job-progress.ts';
 import { endingLines, forecastDocument, forecastLines, summaryText } from './job-texts.ts';
@@ -99,16 +99,6 @@ const codes: Readonly<Record<JobState, number>> = {
 
 /** The exit code that tells how a run stands. */
 const exitCodeOf = (state: JobState): number => codes[state];
-
-/** Who works at this terminal, as runs and the audit log name them: `cli:alice`. */
-export function cliActor(): string {
-  try {
-    return `cli:${userInfo().username}`;
-  } catch {
-    // A user without an entry in the list of users, as containers have them.
-    return 'cli';
-  }
-}
 
 /** The line to be typed; a data folder that was named by a flag is named again. */
 function standardResumeLine({ config, context }: Run, { runId }: JobRun): string {

@@ -27,6 +27,7 @@ export async function serveUntilStopped(options: ServingOptions): Promise<void> 
     databaseUrl: options.databaseUrl,
     logger: createLogger(config.logLevel, mode === 'serve' ? run.context.stdout : run.context.stderr),
     applicationName: `milliard ${mode}`,
+    version: run.context.version,
     onCommit: metrics.onCommit,
     pulse: true,
     cache: true,

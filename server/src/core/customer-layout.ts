@@ -5,6 +5,9 @@ export interface CustomerLayout {
   readonly ways: number;
 }
 
+/** The most ways a customer can have: a list of its orders asks every way, and 64 are four for each of 16 shards. */
+export const maxWays = 64;
+
 /** The layout of every customer nobody salted, and the first of every customer. */
 export const plainLayout: CustomerLayout = { ways: 1 };
 

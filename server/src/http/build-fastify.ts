@@ -10,6 +10,7 @@ import { openApiOptions } from './openapi.ts';
 import { problemMediaType, problemTypeOf } from './problems.ts';
 import { addRequestHooks, type HookOptions } from './request-hooks.ts';
 import { pathOf, requestIdOf } from './requests.ts';
+import { addClusterRoutes } from './routes/cluster.ts';
 import { addDocsRoutes } from './routes/docs.ts';
 import { addHealthRoutes } from './routes/health.ts';
 import { addJobControlRoutes } from './routes/job-control.ts';
@@ -97,6 +98,7 @@ async function addApi(api: Routes, deps: HttpDeps): Promise<void> {
   addUsageStatusRoutes(api, deps);
   addUsageTypeRoutes(api, deps);
   addUsageSubscriptionRoutes(api, deps);
+  addClusterRoutes(api, deps);
   addJobRoutes(api, deps);
   addJobControlRoutes(api, deps);
   addJobEventsRoute(api, deps);

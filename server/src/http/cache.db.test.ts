@@ -5,6 +5,7 @@ import { parseConfig } from '../config.ts';
 import { silentLogger } from '../core/ports.ts';
 import type { OrderStatus } from '../domains/orders/order-status.ts';
 import { withAdmin } from '../testing/admin.ts';
+import { onCitus } from '../testing/on-citus.ts';
 import { testDatabase } from '../testing/test-database.ts';
 import { createMetrics } from './metrics.ts';
 import { createHttpServer, type HttpServer } from './server.ts';
@@ -141,31 +142,36 @@ test('a herd on one cold key makes one load, and what nobody changed is not load
   await delay(boundMs + 200);
   const again = await get(b, '/api/v1/shipments/DHL/HERD-1');
   expect(again.headers['milliard-stale']).toBeUndefined();
-  expect(loadsOf(b, 'shipments') - before).toBe(1);
+  // On Citus nobody hears of changes (NOTIFY is per node): there the second is all that an entry lives.
+  expect(loadsOf(b, 'shipments') - before).toBe(onCitus ? 2 : 1);
 });
 
-test('a line that the database ends is opened again, and what was cached meanwhile is right', async () => {
-  await post(a, '/api/v1/shipments', shipment('LINE-1'));
-  const path = '/api/v1/shipments/DHL/LINE-1';
-  const endLines = () =>
-    withAdmin(databaseUrl, (admin) =>
-      admin.query(`select pg_terminate_backend(pid) from pg_stat_activity
+// On Citus there is no line; the tests above hold there without.
+test.skipIf(onCitus)(
+  'a line that the database ends is opened again, and what was cached meanwhile is right',
+  async () => {
+    await post(a, '/api/v1/shipments', shipment('LINE-1'));
+    const path = '/api/v1/shipments/DHL/LINE-1';
+    const endLines = () =>
+      withAdmin(databaseUrl, (admin) =>
+        admin.query(`select pg_terminate_backend(pid) from pg_stat_activity
         where datname = current_database() and application_name like 'cache test % cache'`),
-    );
-  for (const code of ['in_transit', 'exception', 'out_for_delivery']) {
-    await get(b, path);
-    await endLines();
-    await post(a, `${path}/events`, event(code));
-    expect((await get(a, path)).body['status']).toBe(code);
-    expect(await changesInTime(b, path, ({ status }) => status === code)).toBe(true);
-  }
-  const until = performance.now() + 10_000;
-  while (!b.app.caches.state().hears && performance.now() < until) {
-    await get(b, path);
-    await delay(20);
-  }
-  expect(b.app.caches.state().hears).toBe(true);
-});
+      );
+    for (const code of ['in_transit', 'exception', 'out_for_delivery']) {
+      await get(b, path);
+      await endLines();
+      await post(a, `${path}/events`, event(code));
+      expect((await get(a, path)).body['status']).toBe(code);
+      expect(await changesInTime(b, path, ({ status }) => status === code)).toBe(true);
+    }
+    const until = performance.now() + 10_000;
+    while (!b.app.caches.state().hears && performance.now() < until) {
+      await get(b, path);
+      await delay(20);
+    }
+    expect(b.app.caches.state().hears).toBe(true);
+  },
+);
 
 test('metrics tell of hits, misses and loads by cache', async () => {
   const answer = await b.http.fastify.inject({ url: '/metrics', headers: { host: 'localhost' } });
@@ -180,5 +186,5 @@ test('metrics tell of hits, misses and loads by cache', async () => {
   expect(value('milliard_cache_reads_total{cache="shipments",layer="memory",outcome="hit"}')).toBeGreaterThan(0);
   expect(value('milliard_cache_loads_total{cache="shipments",outcome="loaded"}')).toBe(loadsOf(b, 'shipments'));
   expect(value('milliard_cache_entries{cache="orders"}')).toBeGreaterThan(0);
-  expect(value('milliard_cache_link_up{link="changes"}')).toBe(1);
+  expect(value('milliard_cache_link_up{link="changes"}')).toBe(onCitus ? 0 : 1);
 });

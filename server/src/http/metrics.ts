@@ -3,6 +3,7 @@ import type { TokenVerdict } from '../domains/tickets/ticket-token.ts';
 import type { UsageLag } from '../domains/usage/usage-service.ts';
 import type { UnfinishedRuns } from '../jobs/jobs.ts';
 import { addCacheMetrics, type CacheMetricSources } from './cache-metrics.ts';
+import { addClusterGauges, type ClusterMetricSources } from './cluster-metrics.ts';
 import { addJobGauges } from './job-metrics.ts';
 import { addUsageGauges } from './usage-gauges.ts';
 
@@ -13,7 +14,7 @@ interface PoolUse {
 }
 
 /** What /metrics reads when it is asked. */
-export interface MetricSources extends CacheMetricSources {
+export interface MetricSources extends CacheMetricSources, ClusterMetricSources {
   queued(): Readonly<Record<string, number>>;
   /** By the name of the pool. */
   poolUse(): Readonly<Record<string, PoolUse>>;
@@ -106,6 +107,7 @@ export function createMetrics(): Metrics {
       addJobGauges(registers, sources);
       addUsageGauges(registers, sources);
       addCacheMetrics(registers, sources);
+      addClusterGauges(registers, sources);
     },
     contentType: register.contentType,
     text: () => register.metrics(),

@@ -6,6 +6,7 @@ import { openApiDocument } from './server.ts';
 
 interface Operation {
   readonly summary?: string;
+  readonly description?: string;
   readonly security?: readonly object[];
   readonly responses: Readonly<Record<string, { readonly description: string }>>;
 }
@@ -50,6 +51,23 @@ describe('the OpenAPI document', () => {
           expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['400', '401', '403', '500', '503']));
       }
     }
+  });
+
+  test('says of the reads that ask several shards, and of no other, that they share no snapshot on Citus', () => {
+    const torn = Object.entries(document.paths).filter(([, { get }]) => get?.description?.includes('no snapshot'));
+    expect(torn.map(([path]) => path.replace('/api/v1/', '')).sort()).toEqual([
+      'orders',
+      'orders/cancelled',
+      'orders/count',
+      'orders/export',
+      'orders/histogram',
+      'shipments',
+      'shipments/count',
+      'tickets',
+      'usage/metrics',
+      'usage/over-limit',
+      'usage/subscriptions',
+    ]);
   });
 
   test('has examples that are no stand-ins', () => {

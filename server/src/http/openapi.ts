@@ -80,6 +80,7 @@ export const openApiOptions: FastifyDynamicSwaggerOptions = {
       { name: 'tracking', description: 'Where a parcel is, for whoever has its number; no key.' },
       { name: 'usage', description: 'Metered usage: raw records in, exact sums by subscription, type and day out.' },
       { name: 'jobs', description: 'Long work that goes on where it stopped, whatever is killed meanwhile.' },
+      { name: 'cluster', description: 'The nodes of the database and how the rows lie on them.' },
       { name: 'health', description: 'For load balancers and monitoring; no key.' },
       { name: 'problems', description: 'What can go wrong, and what to do.' },
     ],
@@ -200,7 +201,9 @@ function tidy(document: OpenApiDocument): object {
   const kept = Object.fromEntries(
     Object.entries(schemas)
       .filter(([name]) => used.has(name))
-      .map(([name, schema]) => [plainName(name), schema]),
+      .map(([name, schema]) => [plainName(name), schema] as const)
+      // Otherwise in the order in which modules happen to be loaded.
+      .sort(([one], [other]) => (one < other ? -1 : 1)),
   );
   const whole = { ...document, components: { ...document.components, schemas: kept } };
   return JSON.parse(JSON.stringify(whole), (key, value: unknown) => {

@@ -6,6 +6,7 @@ import { authenticateNobody, createAuthenticate } from './authenticate.ts';
 import { buildFastify } from './build-fastify.ts';
 import { createDrain, type DrainPeriods } from './drain.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { clusterAgeMs } from './routes/cluster.ts';
 
 export interface HttpServerOptions {
   readonly app: App;
@@ -52,6 +53,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     jobKinds: () => app.jobs.kinds().map(({ name }) => name),
     unfinishedRuns: () => app.jobs.unfinished(),
     usageLag: () => app.usage.lag(),
+    cluster: () => app.cluster.status({ maxAgeMs: clusterAgeMs }),
   });
   const fastify = await buildFastify(
     {

@@ -108,8 +108,8 @@ async function wrongSums(rowsOf: ReadonlyMap<string, number>): Promise<unknown[]
     const stored = await db.query(
       dynamic<{ name: string; sums: string[] }>(sql`
         select subscription_id as name, array[
-          (select count(*) || ' ' || sum(used) || ' ' || sum(price) from usage_records r where r.subscription_id = t.subscription_id),
-          (select sum(records) || ' ' || sum(total_used) || ' ' || sum(total_price) from usage_daily d where d.subscription_id = t.subscription_id),
+          (select count(*) || ' ' || sum(used) || ' ' || sum(price) from usage_records r where r.bucket = t.bucket and r.subscription_id = t.subscription_id),
+          (select sum(records) || ' ' || sum(total_used) || ' ' || sum(total_price) from usage_daily d where d.bucket = t.bucket and d.subscription_id = t.subscription_id),
           records || ' ' || total_used || ' ' || total_price] as sums
         from usage_totals t`),
     );

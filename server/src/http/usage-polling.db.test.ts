@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
 import { formatInstant, type Instant } from '../core/time.ts';
 import { dynamic, sql } from '../storage/sql.ts';
+import { onCitus } from '../testing/on-citus.ts';
 import { createTestClient } from '../testing/open-database.ts';
 import { openTestApi } from '../testing/test-api.ts';
 import { openUsageWorld, upload } from '../testing/usage-world.ts';
@@ -136,7 +137,7 @@ interface Row {
   readonly price: string;
 }
 
-/** Straight from the tables, both in one snapshot: the totals are always the sum of the days. */
+/** Straight from the tables, on one server both in one snapshot: the totals are always the sum of the days. */
 async function readTables(): Promise<Read> {
   const rows = await db.query(
     dynamic<Row & { table: string }>(sql`
@@ -151,7 +152,8 @@ async function readTables(): Promise<Read> {
       .filter((row) => row.table === table)
       .map(({ key, records, used, price }) => [key, records, used, price].join(' '))
       .sort();
-  expect(of('daily')).toEqual(of('totals'));
+  // Citus reads the two one after another: no statement over all shards is of one moment there.
+  if (!onCitus) expect(of('daily')).toEqual(of('totals'));
   const totals = rows.filter(({ table }) => table === 'totals');
   for (const { records, used, price } of totals)
     expect([used, price]).toEqual([String(records), (Number(records) / 100).toFixed(2)]);

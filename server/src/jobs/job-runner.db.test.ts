@@ -230,7 +230,7 @@ test('a lock whose session died is taken again, and the run goes on under the sa
         and database = (select oid from pg_database where datname = current_database())`),
     );
   const [before] = await holder();
-  await db.query(dynamic(sql`select pg_terminate_backend(${before?.pid})`));
+  await db.query(dynamic(sql`select pg_terminate_backend(${before?.pid}::int)`));
   await until(async () => {
     const [now] = await holder();
     return now !== undefined && now.pid !== before?.pid;

@@ -10,9 +10,9 @@ afterAll(() => layouts.close());
 
 const salt = async (customerId: string, layout: number, { ways = 4, state = 'active' } = {}) => {
   await db.query(
-    dynamic(sql`insert into customer_salts (customer_id, layout, ways, state, epoch)
-      values (${customerId}, ${layout}, ${ways}, ${state}, (select coalesce(max(epoch), 0) + 1 from customer_salts))
-      on conflict (customer_id, layout) do update set state = excluded.state, epoch = excluded.epoch`),
+    dynamic(sql`insert into customer_salts (customer_id, layout, ways, state, epoch, drain_until)
+      values (${customerId}, ${layout}, ${ways}, ${state}, nextval('customer_salts_epochs'), case ${state} when 'draining' then now() + interval '1 hour' end)
+      on conflict (customer_id, layout) do update set state = excluded.state, epoch = excluded.epoch, drain_until = excluded.drain_until`),
   );
 };
 beforeEach(async () => {

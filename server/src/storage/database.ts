@@ -1,10 +1,15 @@
-import pg from 'pg';
-import { type ConnectionOptions, clientConfig, connect } from './connection.ts';
+import { answerLimitMs, answerWithin } from './answer-within.ts';
+import { type ConnectionOptions, connectTo } from './connection.ts';
+import { createCoordinatorLine } from './coordinator-line.ts';
 import { toStorageError } from './faults.ts';
+import { createHosts, type Hosts } from './hosts.ts';
+import { createPooled, type Pooled } from './pooled.ts';
 import { createPulse, type Pulse } from './pulse.ts';
 import { queryConfig, rowsOf } from './query-config.ts';
 import { createReadClients } from './read-clients.ts';
-import { isTransient, withRetry } from './retry.ts';
+import { isImpossible, isSpoilt, isTransient, withRetry } from './retry.ts';
+import { statementsOf } from './script.ts';
+import { createShardMap } from './shard-map.ts';
 import type { Statement } from './sql.ts';
 import { runTransaction, sessionOf, type Transaction, type TransactionOptions } from './transaction.ts';
 
@@ -33,7 +38,10 @@ export interface Database {
    * failures and lock time-outs, and once when the connection was lost before COMMIT was sent. Inside, only `tx` may be used.
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
-  /** A connection of its own for work that needs a session (advisory locks, DDL, LISTEN). Closed when `work` ends. */
+  /**
+   * A connection of its own for work that needs a session (advisory locks, DDL, LISTEN): of Citus to the coordinator, wherever the
+   * others lead. Closed when `work` ends.
+   */
   session<T>(work: (session: Session) => Promise<T>): Promise<T>;
   /** How many pooled connections are open, in use and waited for. */
   poolUse(): { readonly open: number; readonly idle: number; readonly waiting: number };
@@ -41,55 +49,82 @@ export interface Database {
 }
 
 export interface Session extends Transaction {
-  /** Runs DDL or several statements without values. */
+  /** Runs DDL or several statements without values, one after another; on an error those behind it are left out. */
   script(text: string): Promise<void>;
 }
 
 export function createDatabase(options: DatabaseOptions): Database {
-  const pulse = pulseOf(options);
-  const bounded = pulse === null ? options : { ...options, openSocket: pulse.openSocket };
+  const hosts = options.hosts ?? createHosts(options.url);
+  const pulse = pulseOf({ ...options, hosts }, () => pool.lookElsewhere());
+  const bounded = { ...options, hosts, ...(pulse === null ? {} : { openSocket: pulse.openSocket }) };
   const during: Pulse['during'] = pulse?.during ?? ((work) => work());
-  const pool = new pg.Pool({ ...clientConfig(bounded), max: options.poolSize, idleTimeoutMillis: 30_000 });
-  // An idle connection that dies is dropped by the pool; the next user gets a new one or an error of its own.
-  pool.on('error', () => {});
-  // One that dies between two statements of a transaction has nobody else listening: without this the process would end. The
-  // next statement reports the loss.
-  pool.on('connect', (client) => client.on('error', () => {}));
+  const pool = createPooled(bounded, options.poolSize);
+  const shards = createShardMap();
+  const limitMs = answerLimitMs(options.statementTimeoutMs);
+  const coordinator = createCoordinatorLine({ ...options, hosts, statementTimeoutMs: 0 });
   const readers = createReadClients(bounded, options.readClients);
 
   return {
     read: (statement) => during(() => wrapped(() => readers.read(statement))),
-    query: (statement) =>
-      during(() => wrapped(async () => rowsOf(statement, await pool.query(queryConfig(statement))))),
+    query: (statement) => during(() => queryOnce(pool, statement, limitMs)),
     transaction: (work, transactionOptions = {}) =>
       during(() =>
         withRetry(
-          (attempt) => runTransaction(pool, work, { ...transactionOptions, connectionLossIsFinal: attempt > 1 }),
-          isTransient,
+          (attempt) =>
+            runTransaction(pool.checkOut, work, {
+              ...transactionOptions,
+              connectionLossIsFinal: attempt > 1,
+              shards,
+              answerLimitMs: answerLimitMs(transactionOptions.statementTimeoutMs ?? options.statementTimeoutMs),
+            }),
+          (error) => isTransient(error) || (isImpossible(error) && shards.forget()),
         ),
       ),
     session: (work) =>
       wrapped(async () => {
-        const client = await connect({ ...options, statementTimeoutMs: 0 });
+        const client = await coordinator.open();
         try {
-          return await work({ ...sessionOf(client), script: async (text) => void (await client.query(text)) });
+          return await work({
+            ...sessionOf(client, shards),
+            async script(text) {
+              for (const one of statementsOf(text)) await client.query(one);
+            },
+          });
         } finally {
           await client.end();
         }
       }),
-    poolUse: () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
+    poolUse: pool.use,
     async close() {
-      await during(() => Promise.all([pool.end(), readers.close()]));
+      await during(() => Promise.all([pool.close(), readers.close()]));
       pulse?.close();
     },
   };
 }
 
-function pulseOf(options: DatabaseOptions): Pulse | null {
+async function queryOnce<Row>(pool: Pooled, statement: Statement<Row>, limitMs: number): Promise<Row[]> {
+  const client = await pool.checkOut();
+  try {
+    const rows = rowsOf(statement, await answerWithin(client, limitMs, client.query(queryConfig(statement))));
+    client.release();
+    return rows;
+  } catch (error) {
+    const wrapped = toStorageError(error);
+    client.release(isSpoilt(wrapped));
+    throw wrapped;
+  }
+}
+
+function pulseOf(options: DatabaseOptions & { readonly hosts: Hosts }, onSilence: () => void): Pulse | null {
   if (options.pulse === undefined) return null;
+  const { onChange } = options.pulse;
   return createPulse({
-    ...options.pulse,
-    connect: (openSocket) => connect({ ...options, connectTimeoutMs: 0, openSocket }),
+    onChange(answers) {
+      if (!answers) onSilence();
+      onChange?.(answers);
+    },
+    // The host that is used now, whatever it is: whether there is a better one is found out when it falls silent.
+    connect: (openSocket) => connectTo(options.hosts.current(), { ...options, connectTimeoutMs: 0, openSocket }, {}),
     silenceMs,
     connectTimeoutMs: options.connectTimeoutMs,
   });

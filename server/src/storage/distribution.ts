@@ -3,8 +3,9 @@
  * - distributed: sharded by `bucket`, all in one colocation group
  * - reference: a copy on every node
  * - local: on the coordinator, known to all nodes
+ * - coordinator: an ordinary table of the coordinator, used over connections to it alone; Citus plans none of its statements
  */
-export type Distribution = 'distributed' | 'reference' | 'local';
+export type Distribution = 'distributed' | 'reference' | 'local' | 'coordinator';
 
 /** Every table of the schemas `public` and `milliard_jobs` stands here; a test compares the list with the catalogue. */
 export const distributionOf = {
@@ -29,9 +30,13 @@ export const distributionOf = {
   usage_day_drops: 'local',
   token_generations: 'reference',
   customer_salts: 'reference',
+  server_leases: 'local',
   api_keys: 'reference',
   audit_log: 'local',
-  'milliard_jobs.job_runs': 'local',
-  'milliard_jobs.job_ranges': 'local',
-  'milliard_jobs.job_row_errors': 'local',
+  'milliard_jobs.job_runs': 'coordinator',
+  'milliard_jobs.job_ranges': 'coordinator',
+  'milliard_jobs.job_row_errors': 'coordinator',
 } as const satisfies Record<string, Distribution>;
+
+/** Functions that statements call: on Citus every node has them. The test compares this list with the catalogue, too. */
+export const distributedFunctions = ['bucket_of', 'bucket_of_id', 'new_ticket_token', 'usage_price_level'] as const;

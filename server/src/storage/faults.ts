@@ -61,8 +61,16 @@ export function sqlstateOf(error: unknown): string | null {
 export function classifyFault(error: unknown): Fault {
   const sqlstate = sqlstateOf(error);
   if (sqlstate === null) return { kind: isConnectionFault(error) ? 'unavailable' : 'other', sqlstate };
+  if (isCopyOfCitus(error)) return { kind: sqlstate === '58030' ? 'unavailable' : 'unique', sqlstate };
   return { kind: exact[sqlstate] ?? byClass[sqlstate.slice(0, 2)] ?? 'other', sqlstate };
 }
+
+/**
+ * COPY on Citus hides the SQLSTATE of the node that refused a row behind XX000, and behind 58030 a node that was lost. What is refused
+ * is nearly always a key that is there: whoever falls back on INSERT learns the true state.
+ */
+const isCopyOfCitus = (error: unknown): boolean =>
+  error instanceof Error && 'routine' in error && error.routine === 'ReportCopyError';
 
 const socketCodes = new Set([
   'ECONNREFUSED',
@@ -118,6 +126,17 @@ export class StorageError extends Error {
     this.name = 'StorageError';
     this.code = code;
     this.fault = options.fault ?? null;
+  }
+}
+
+/**
+ * What the transaction was made ready with holds no longer: the layout of a customer, or the lease of this process. It wrote nothing;
+ * made ready anew it may succeed.
+ */
+export class SupersededError extends StorageError {
+  constructor(message: string) {
+    super('storage_overloaded', message);
+    this.name = 'SupersededError';
   }
 }
 

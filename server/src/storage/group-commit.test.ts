@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Bucket } from '../core/bucket.ts';
 import { type Fault, StorageError } from './faults.ts';
-import { createGroupCommit, type GroupCommitOptions } from './group-commit.ts';
+import { createGroupCommit, createWriteQueue, type GroupCommitOptions } from './group-commit.ts';
 
 type Commit = GroupCommitOptions<number, string>['commit'];
 const answer = (row: number): string => `stored ${row}`;
@@ -214,5 +215,53 @@ describe('group commit', () => {
       }),
       { numRuns: 150 },
     );
+  });
+});
+
+describe('a queue over several nodes', () => {
+  /** Buckets 0, 1, 2 … on the nodes 0, 1, 0, 1 …; each row is its own bucket. */
+  const overTwoNodes = (commit: Commit) =>
+    createWriteQueue<number, string>(
+      { groupCommit: true, nodes: { nodeOf: (bucket) => bucket % 2, close() {} } },
+      { name: 'rows', commit, bucketOf: (row) => row as Bucket },
+    );
+
+  test('goes on for one node while the other hangs, and a lost node fails its own rows only', async () => {
+    const gates: (() => void)[] = [];
+    const queue = overTwoNodes(async (rows) => {
+      expect(new Set(rows.map((row) => row % 2)).size).toBe(1);
+      if ((rows[0] ?? 0) % 2 === 0) return rows.map(answer);
+      await new Promise<void>((resolve) => gates.push(resolve));
+      throw fault('unavailable');
+    });
+    const hanging = Promise.allSettled([1, 3, 5].map(queue.write));
+    await until(() => gates.length === 1);
+    expect(await Promise.all([0, 2, 4].map(queue.write))).toEqual([0, 2, 4].map(answer));
+    const behind = Promise.allSettled([7, 9].map(queue.write));
+    expect(queue.queued()).toBe(2);
+    let isOver = false;
+    const over = Promise.all([hanging, behind]).finally(() => {
+      isOver = true;
+    });
+    await until(() => {
+      gates.shift()?.();
+      return isOver;
+    });
+    const ended = (await over).flat();
+    expect(ended.map(({ status }) => status)).toEqual(ended.map(() => 'rejected'));
+  });
+
+  test('drains all of them, and turns rows of a node it never met away as well', async () => {
+    const written: number[] = [];
+    const queue = overTwoNodes(async (rows) => {
+      written.push(...rows);
+      return rows.map(answer);
+    });
+    const taken = Promise.all([2, 4].map(queue.write));
+    await queue.drain();
+    expect(await taken).toEqual([2, 4].map(answer));
+    await expect(queue.write(1)).rejects.toMatchObject({ code: 'storage_unavailable' });
+    await expect(queue.write(2)).rejects.toMatchObject({ code: 'storage_unavailable' });
+    expect(written).toEqual([2, 4]);
   });
 });

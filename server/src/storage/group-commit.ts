@@ -1,4 +1,6 @@
+import type { Bucket } from '../core/bucket.ts';
 import { StorageError } from './faults.ts';
+import { type NodeMap, oneNode } from './node-map.ts';
 
 export interface GroupCommitOptions<In, Out> {
   /** For messages and metrics: 'orders', 'order statuses'. */
@@ -18,7 +20,7 @@ export interface GroupCommitOptions<In, Out> {
 
 type QueueSettings = Pick<GroupCommitOptions<unknown, unknown>, 'maxRows' | 'maxWaitMs' | 'concurrency' | 'maxQueued'>;
 
-/** What every queue of single writes is set to. `off` writes each row in a transaction of its own: the baseline of the benchmark. */
+/** What every queue of single writes is set to. */
 const queueSettings = (groupCommit: boolean): QueueSettings =>
   groupCommit
     ? { maxRows: 500, maxWaitMs: 5, concurrency: 2, maxQueued: 10_000 }
@@ -26,19 +28,49 @@ const queueSettings = (groupCommit: boolean): QueueSettings =>
 
 /** How a domain commits its single writes, and who is told how long it took. */
 export interface WriteQueueDeps {
+  /** False writes each row in a transaction of its own: the baseline of the benchmark. */
   readonly groupCommit: boolean;
   readonly onCommit?: (queue: string, rows: number, durationMs: number) => void;
+  /** Left out: one machine. */
+  readonly nodes?: NodeMap;
 }
 
-/** A queue of single writes, set as all of them are. */
-export const createWriteQueue = <In, Out>(
-  { groupCommit, onCommit }: WriteQueueDeps,
-  { name, commit }: Pick<GroupCommitOptions<In, Out>, 'name' | 'commit'>,
-): GroupCommit<In, Out> =>
-  createGroupCommit({
-    ...{ name, commit, ...queueSettings(groupCommit) },
-    ...(onCommit === undefined ? {} : { onCommit: (rows: number, ms: number) => onCommit(name, rows, ms) }),
-  });
+export interface WriteQueueOptions<In, Out> extends Pick<GroupCommitOptions<In, Out>, 'name' | 'commit'> {
+  /** Where most of what a row writes will stand. Left out: rows go to several nodes. */
+  readonly bucketOf?: (row: In) => Bucket;
+}
+
+/**
+ * A queue of single writes, set as all of them are. Rows of different nodes are collected apart: a node that is lost, or hangs, fails
+ * and delays only its own.
+ */
+export function createWriteQueue<In, Out>(
+  { groupCommit, onCommit, nodes = oneNode }: WriteQueueDeps,
+  { name, commit, bucketOf }: WriteQueueOptions<In, Out>,
+): GroupCommit<In, Out> {
+  const open = () =>
+    createGroupCommit({
+      ...{ name, commit, ...queueSettings(groupCommit) },
+      ...(onCommit === undefined ? {} : { onCommit: (rows: number, ms: number) => onCommit(name, rows, ms) }),
+    });
+  if (bucketOf === undefined || nodes === oneNode) return open();
+  const queues = new Map<number, GroupCommit<In, Out>>();
+  let isClosed = false;
+  const queueOf = (node: number): GroupCommit<In, Out> => {
+    const queue = queues.get(node) ?? open();
+    queues.set(node, queue);
+    if (isClosed) void queue.drain();
+    return queue;
+  };
+  return {
+    write: async (row) => queueOf(nodes.nodeOf(bucketOf(row))).write(row),
+    queued: () => [...queues.values()].reduce((sum, queue) => sum + queue.queued(), 0),
+    async drain() {
+      isClosed = true;
+      await Promise.all([...queues.values()].map((queue) => queue.drain()));
+    },
+  };
+}
 
 /** Collects concurrent single writes into one transaction; each caller is answered only after its commit. */
 export interface GroupCommit<In, Out> {

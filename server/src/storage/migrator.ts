@@ -2,10 +2,14 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runner } from 'node-pg-migrate';
-import pg from 'pg';
-import { clientConfig } from './connection.ts';
+import type pg from 'pg';
+import { connect } from './connection.ts';
+import { findCoordinatorUrl } from './coordinator.ts';
+import { distribute } from './distribution-step.ts';
 import { classifyFault, StorageError, toStorageError } from './faults.ts';
-import { oldestServerVersion } from './topology.ts';
+import { statementsOf } from './script.ts';
+import { oldestServerVersion, recogniseServer } from './topology.ts';
+import { sessionOf } from './transaction.ts';
 
 // Beside this file from source, beside the bundle in the built product.
 const migrationsDir = fileURLToPath(new URL('./migrations', import.meta.url));
@@ -13,6 +17,8 @@ const migrationsTable = 'schema_migrations';
 
 export interface MigrateOptions {
   readonly url: string;
+  /** Shards of a table on Citus, counted only before the tables are distributed. Default 16. */
+  readonly shards?: number;
   readonly log?: (line: string) => void;
 }
 
@@ -30,23 +36,22 @@ export function knownMigrations(): string[] {
 export const migrationText = (name: string): string => readFileSync(join(migrationsDir, `${name}.sql`), 'utf8');
 
 /**
- * Brings the schema up to this version; safe to run by several processes at once (one waits for the other).
+ * Brings the schema up to this version; safe to run by several processes at once (one waits for the other). On Citus it works on the
+ * coordinator, wherever `url` leads, and sees to it that each table lives as storage/distribution.ts says.
  * @returns the names of the migrations that were applied now
- * @throws StorageError `schema_mismatch` when the database was migrated by a newer version
+ * @throws StorageError `schema_mismatch` when the database was migrated by a newer version, or Citus is not ready for it
  */
-export async function migrate({ url, log }: MigrateOptions): Promise<string[]> {
-  const client = new pg.Client(
-    clientConfig({ url, applicationName: 'milliard migrate', statementTimeoutMs: 0, connectTimeoutMs: 10_000 }),
-  );
-  client.on('error', () => {});
+export async function migrate({ url, shards, log }: MigrateOptions): Promise<string[]> {
+  let client: pg.Client | null = null;
   try {
-    await client.connect();
+    const server = await connectForDdl(url);
+    client = server.client;
     await refuseOldServer(client);
     // Two first starts at once must not both create the migrations table: the tool's own lock comes after that step.
     await client.query(`select pg_advisory_lock(hashtext('milliard migrate'))`);
     refuseNewerSchema(await appliedMigrations(client));
     const applied = await runner({
-      dbClient: client,
+      dbClient: server.isCitus ? oneByOne(client) : client,
       dir: migrationsDir,
       migrationsTable,
       direction: 'up',
@@ -55,12 +60,47 @@ export async function migrate({ url, log }: MigrateOptions): Promise<string[]> {
       log: () => {},
     });
     for (const { name } of applied) log?.(`applied ${name}`);
+    if (server.isCitus)
+      await distribute(sessionOf(client).run, {
+        ...(shards === undefined ? {} : { shards }),
+        ...(log === undefined ? {} : { log }),
+      });
     return applied.map(({ name }) => name);
   } catch (error) {
     throw toStorageError(error);
   } finally {
-    await client.end().catch(() => {});
+    await client?.end().catch(() => {});
   }
+}
+
+/** A connection where DDL belongs: of a Citus database to its coordinator. */
+async function connectForDdl(url: string): Promise<{ client: pg.Client; isCitus: boolean }> {
+  const options = { applicationName: 'milliard migrate', statementTimeoutMs: 0, connectTimeoutMs: 10_000 };
+  const client = await connect({ ...options, url });
+  try {
+    const { run } = sessionOf(client);
+    const { topology } = await recogniseServer({ query: run });
+    if (topology === 'single') return { client, isCitus: false };
+    const coordinatorUrl = await findCoordinatorUrl(run, url);
+    if (coordinatorUrl === url) return { client, isCitus: true };
+    const there = await connect({ ...options, url: coordinatorUrl });
+    await client.end();
+    return { client: there, isCitus: true };
+  } catch (error) {
+    await client.end().catch(() => {});
+    throw error;
+  }
+}
+
+/** The same client for the migration tool, which sends a migration as one text. */
+function oneByOne(client: pg.Client): pg.Client {
+  const query = async (text: unknown, values?: unknown[]): Promise<unknown> => {
+    if (typeof text !== 'string' || values !== undefined) return client.query(text as string, values);
+    let result: unknown;
+    for (const statement of statementsOf(text)) result = await client.query(statement);
+    return result;
+  };
+  return new Proxy(client, { get: (target, name) => (name === 'query' ? query : Reflect.get(target, name, target)) });
 }
 
 /** Migrations that this version brings and the database has not seen. @throws StorageError as `migrate` does */

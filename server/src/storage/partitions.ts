@@ -96,7 +96,7 @@ interface Wanted {
 async function makePartition(session: Session, { table, month, names }: Wanted): Promise<boolean> {
   const name = `${table}_${monthName(month)}`;
   if (names.has(name)) return false;
-  // In one transaction: a process killed between the two steps leaves no table that is attached nowhere.
+  // In one transaction, statement by statement: a process killed between the two steps leaves no table that is attached nowhere.
   await session.script(`begin; ${createPartition(table, name)}; ${attachPartition(table, name, month)}; commit`);
   return true;
 }

@@ -1,9 +1,10 @@
 import type pg from 'pg';
+import { answerLimitMs, breakOff } from './answer-within.ts';
 import { type ConnectionOptions, connect } from './connection.ts';
-import { toStorageError } from './faults.ts';
+import { StorageError, toStorageError } from './faults.ts';
 import { preparedRead } from './prepared-read.ts';
 import { queryConfig, rowsOf } from './query-config.ts';
-import { isConnectionLoss } from './retry.ts';
+import { isConnectionLoss, isSpoilt } from './retry.ts';
 import type { Statement } from './sql.ts';
 
 /**
@@ -20,6 +21,8 @@ export interface ReadClients {
 interface Slot {
   client: Promise<pg.Client> | null;
   inFlight: number;
+  /** When the last answer came, or the first question of those that wait was sent; by performance.now(). */
+  heardMs: number;
 }
 
 // A page is read in the order of an index and cut after some rows. Measured at 1 M orders in 28 partitions (microseconds a read):
@@ -29,8 +32,11 @@ interface Slot {
 //   took 23,000, read in order 500. Where nothing is in order a sort is still done;
 // - one plan for all values stays until the table is analysed again: made while a table holds a handful of rows, it reads the whole
 //   of it at every look-up, also of the million that an import brings a moment later (28,000 at 200,000 shipments, by index 50).
+// Citus refuses one plan for all values (it plans for the shards of the values); it is told of none there. A server knows what it is
+// by itself, and the question goes ahead of the first read without waiting.
+const onePlan = `select set_config('plan_cache_mode', 'force_generic_plan', false)
+  where not exists (select from pg_extension where extname = 'citus')`;
 const planning = {
-  plan_cache_mode: 'force_generic_plan',
   enable_sort: 'off',
   enable_bitmapscan: 'off',
   enable_seqscan: 'off',
@@ -42,8 +48,9 @@ const readsTogether = 8;
 
 export function createReadClients(given: ConnectionOptions, count: number): ReadClients {
   const options = { ...given, settings: { ...given.settings, ...planning } };
-  const slots: Slot[] = Array.from({ length: count }, () => ({ client: null, inFlight: 0 }));
+  const slots: Slot[] = Array.from({ length: count }, () => ({ client: null, inFlight: 0, heardMs: 0 }));
   let closed = false;
+  const watch = watchSilence(slots, answerLimitMs(given.statementTimeoutMs));
 
   const open = (slot: Slot): Promise<pg.Client> => {
     if (slot.client !== null) return slot.client;
@@ -51,6 +58,8 @@ export function createReadClients(given: ConnectionOptions, count: number): Read
       client.on('end', () => {
         if (slot.client === opening) slot.client = null;
       });
+      // Lost with the connection at worst, which the first read is told of.
+      client.query(onePlan).catch(() => {});
       return client;
     });
     slot.client = opening;
@@ -78,31 +87,51 @@ export function createReadClients(given: ConnectionOptions, count: number): Read
     async read<Row>(statement: Statement<Row>): Promise<Row[]> {
       if (closed) throw new Error('Client was closed');
       const slot = chosen();
-      slot.inFlight++;
+      if (slot.inFlight++ === 0) slot.heardMs = performance.now();
       try {
-        const opening = open(slot);
-        const client = await opening;
-        try {
-          return await send(client, statement);
-        } catch (error) {
-          // Once more on a new connection. A connection that cannot even be opened is not tried again: the caller waited for it.
-          if (!isConnectionLoss(toStorageError(error))) throw error;
-          if (slot.client === opening) {
-            slot.client = null;
-            client.end().catch(() => {});
+        for (let attempt = 1; ; attempt++) {
+          // A connection that cannot even be opened is not tried again: the caller waited for it.
+          const opening = open(slot);
+          const client = await opening;
+          try {
+            return await send(client, statement);
+          } catch (error) {
+            const wrapped = toStorageError(error);
+            // At once and without a word: reads behind one that was cut off see a lost connection and run once more. On Citus they
+            // could hang behind it.
+            if (isSpoilt(wrapped) && slot.client === opening) {
+              slot.client = null;
+              breakOff(client);
+            }
+            if (!isConnectionLoss(wrapped) || attempt >= attemptsAfter(wrapped)) throw error;
           }
         }
-        return await send(await open(slot), statement);
       } finally {
         slot.inFlight--;
+        slot.heardMs = performance.now();
       }
     },
     async close() {
       closed = true;
+      clearInterval(watch);
       await Promise.allSettled(slots.map(async (slot) => (await slot.client)?.end()));
     },
   };
 }
+
+/** Ends connections that owe an answer for too long; cheaper than a timer a read. */
+const watchSilence = (slots: readonly Slot[], limitMs: number): NodeJS.Timeout =>
+  setInterval(() => {
+    for (const slot of limitMs === 0 ? [] : slots) {
+      if (slot.inFlight === 0 || slot.client === null || performance.now() - slot.heardMs < limitMs) continue;
+      slot.heardMs = performance.now();
+      slot.client.then(breakOff, () => {});
+    }
+  }, 250).unref();
+
+/** Who lost the connection through others may meet such ones again; what the server itself answered comes again sooner or later. */
+const attemptsAfter = (error: unknown): number =>
+  error instanceof StorageError && error.fault?.sqlstate === null ? 4 : 2;
 
 const corked = new WeakSet<pg.Client>();
 

@@ -37,3 +37,14 @@ export const isTransient = (error: unknown): boolean =>
 /** Whether the connection was lost or refused; a pooled connection may have died long before it was used. */
 export const isConnectionLoss = (error: unknown): boolean =>
   error instanceof StorageError && error.fault?.kind === 'unavailable';
+
+/**
+ * Whether a connection must not be used again after this error: it is lost, or a statement on it was cut off. On Citus such a session
+ * may hold a connection to a node that does not answer, and would hang on it at its next statement, whichever that is.
+ */
+export const isSpoilt = (error: unknown): boolean =>
+  error instanceof StorageError && (error.fault?.kind === 'unavailable' || error.fault?.kind === 'timeout');
+
+/** Whether the database refused the statement as one it cannot carry out (0A000). */
+export const isImpossible = (error: unknown): boolean =>
+  error instanceof StorageError && error.fault?.sqlstate === '0A000';

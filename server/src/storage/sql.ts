@@ -77,6 +77,35 @@ export function prepared<Row>(raw: RawBuilder<Row>): Statement<Row> {
   return { ...compiled, name };
 }
 
+/** Where a statement over rows of several buckets says the bucket, if all rows have one. */
+export interface BucketPlace {
+  /** The column of the table that the rows are looked for in, with its alias: `o.bucket`. */
+  readonly column: string;
+  /** Which of the values is the array of buckets, counted from 0. */
+  readonly at: number;
+}
+
+/**
+ * A statement over rows given as one array a column, joined to a table. Where all rows are of one bucket, as of a single change or of
+ * one customer, the bucket stands in the condition as well: Citus asks the one shard then, and all of them otherwise.
+ * @param text `only` goes to the end of its conditions
+ */
+export function statementByBucket<Row, Args extends readonly unknown[]>(
+  name: string,
+  text: (only: string) => string,
+  place: BucketPlace & { readonly values: (...args: Args) => readonly (readonly unknown[])[] },
+): (...args: Args) => Statement<Row> {
+  const wide = text('');
+  return (...args) => {
+    const values = place.values(...args);
+    const buckets = values[place.at] ?? [];
+    const [bucket] = buckets;
+    if (bucket === undefined || buckets.some((other) => other !== bucket)) return { name, text: wide, values };
+    const only = ` and ${place.column} = $${values.length + 1}::smallint`;
+    return { name: `${name}_of_bucket`, text: text(only), values: [...values, bucket] };
+  };
+}
+
 /** Rows of values as columns of values: unnest takes an array a column. */
 export function transpose(rows: readonly (readonly unknown[])[], width: number): unknown[][] {
   return Array.from({ length: width }, (_, column) => rows.map((row) => row[column]));

@@ -1,10 +1,10 @@
-import type { Database } from './database.ts';
-import { statement } from './sql.ts';
+import { type Statement, statement } from './sql.ts';
 
 /** What the database is: recognised, never configured. */
 export type Topology = 'single' | 'citus';
 
-const findCitus = statement<{ version: string }>(
+/** One row where the database is a Citus cluster. */
+export const findCitus = statement<{ version: string }>(
   'find_citus',
   `select extversion as version from pg_extension where extname = 'citus'`,
 );
@@ -23,7 +23,7 @@ export interface Server {
 /** The oldest server Milliard runs on. */
 export const oldestServerVersion = 150_000;
 
-export async function recogniseServer(db: Database): Promise<Server> {
+export async function recogniseServer(db: { query<Row>(statement: Statement<Row>): Promise<Row[]> }): Promise<Server> {
   const [version] = await db.query(selectServerVersion());
   const citus = await db.query(findCitus());
   return { topology: citus.length > 0 ? 'citus' : 'single', versionNumber: version?.version ?? 0 };

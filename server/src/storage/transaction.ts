@@ -2,9 +2,12 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
-import { StorageError, toStorageError } from './faults.ts';
+import type { Bucket } from '../core/bucket.ts';
+import { answerWithin } from './answer-within.ts';
+import { StorageError, SupersededError, toStorageError } from './faults.ts';
 import { queryConfig, rowsOf } from './query-config.ts';
-import { isConnectionLoss } from './retry.ts';
+import { isConnectionLoss, isSpoilt } from './retry.ts';
+import { createShardMap, type ShardMap } from './shard-map.ts';
 import type { Statement } from './sql.ts';
 
 /** The only way to the database inside `db.transaction(…)`. */
@@ -14,6 +17,8 @@ export interface Transaction {
   copyIn(copyStatement: string, chunks: Iterable<Buffer> | AsyncIterable<Buffer>): Promise<number>;
   /** COPY … TO STDOUT as chunks of bytes; the consumer's pace is the database's pace. */
   copyOut(copyStatement: string): AsyncIterable<Buffer>;
+  /** The items in groups whose buckets stand in one shard; see ShardMap. */
+  byShard<Item>(items: readonly Item[], bucketOf: (item: Item) => Bucket): Promise<(readonly Item[])[]>;
   /** Runs `work`; if it throws, only what it wrote is undone and the error goes on to the caller. */
   savepoint<T>(work: () => Promise<T>): Promise<T>;
 }
@@ -28,17 +33,29 @@ export interface TransactionOptions {
   readonly statementTimeoutMs?: number;
   /** Acknowledge before the WAL is on disk: only for work that can be done again. */
   readonly asynchronousCommit?: boolean;
+  /** Holds this advisory lock, shared, from its beginning to its end. */
+  readonly sharedLock?: SharedLock;
 }
+
+/** A class of advisory locks and a number within it. */
+export type SharedLock = readonly [lockClass: number, lockNumber: number];
+
+/** Takes a shared advisory lock that lasts as long as the transaction. */
+export const takeSharedLock = ([lockClass, lockNumber]: SharedLock): string =>
+  `select pg_advisory_xact_lock_shared(${lockClass}, ${lockNumber})`;
 
 interface Attempt extends TransactionOptions {
   readonly connectionLossIsFinal?: boolean;
+  readonly shards: ShardMap;
+  /** How long each statement may stay unanswered; 0 = for ever. */
+  readonly answerLimitMs: number;
 }
 
-/** One connection's operations, each error as a StorageError. */
-export function sessionOf(client: pg.ClientBase): Transaction {
+/** One connection's operations, each error as a StorageError. @param answerLimitMs see answerWithin */
+export function sessionOf(client: pg.ClientBase, shards: ShardMap = createShardMap(), answerLimitMs = 0): Transaction {
   const run = async <Row>(statement: Statement<Row>): Promise<Row[]> => {
     try {
-      return rowsOf(statement, await client.query(queryConfig(statement)));
+      return rowsOf(statement, await answerWithin(client, answerLimitMs, client.query(queryConfig(statement))));
     } catch (error) {
       throw toStorageError(error);
     }
@@ -55,6 +72,7 @@ export function sessionOf(client: pg.ClientBase): Transaction {
       }
       return target.rowCount;
     },
+    byShard: (items, bucketOf) => shards.group(items, bucketOf, run),
     copyOut: (copyStatement) => client.query(copyTo(copyStatement)),
     async savepoint(work) {
       await command('savepoint s');
@@ -71,12 +89,12 @@ export function sessionOf(client: pg.ClientBase): Transaction {
 }
 
 export async function runTransaction<T>(
-  pool: pg.Pool,
+  checkOut: () => Promise<pg.PoolClient>,
   work: (tx: Transaction) => Promise<T>,
   options: Attempt,
 ): Promise<T> {
   let unknown: StorageError | null = null;
-  const first = await checkOut(pool);
+  const first = await checkOut();
   try {
     return await attemptTransaction(first, work, options);
   } catch (error) {
@@ -85,19 +103,10 @@ export async function runTransaction<T>(
     if (!again || options.connectionLossIsFinal === true) throw error;
   }
   try {
-    return await attemptTransaction(await checkOut(pool), work, options);
+    return await attemptTransaction(await checkOut(), work, options);
   } catch (error) {
     // The second run could not find out what became of the first.
-    throw unknown !== null && isConnectionLoss(error) ? unknown : error;
-  }
-}
-
-/** Who could not get a connection once has waited long enough: that failure is final. */
-async function checkOut(pool: pg.Pool): Promise<pg.PoolClient> {
-  try {
-    return await pool.connect();
-  } catch (error) {
-    throw toStorageError(error);
+    throw unknown !== null && (isConnectionLoss(error) || error instanceof SupersededError) ? unknown : error;
   }
 }
 
@@ -107,11 +116,12 @@ async function attemptTransaction<T>(
   options: Attempt,
 ): Promise<T> {
   let committing = false;
+  const { answerLimitMs } = options;
   try {
-    await client.query(beginText(options));
-    const result = await work(sessionOf(client));
+    await answerWithin(client, answerLimitMs, client.query(beginText(options)));
+    const result = await work(sessionOf(client, options.shards, answerLimitMs));
     committing = true;
-    const { command } = await client.query('commit');
+    const { command } = await answerWithin(client, answerLimitMs, client.query('commit'));
     // PostgreSQL answers COMMIT of a failed transaction with ROLLBACK and no error: `work` swallowed one outside a savepoint.
     if (command !== 'COMMIT')
       throw new Error(`The transaction ended with ${command}: its work went on after a failed statement.`);
@@ -122,8 +132,8 @@ async function attemptTransaction<T>(
     const lost = isConnectionLoss(wrapped);
     // A connection whose state is unknown is thrown away; the server rolls back what it held.
     const reusable =
-      !lost &&
-      (await client.query('rollback').then(
+      !isSpoilt(wrapped) &&
+      (await answerWithin(client, answerLimitMs, client.query('rollback')).then(
         () => true,
         () => false,
       ));
@@ -136,6 +146,7 @@ async function attemptTransaction<T>(
 function beginText(options: TransactionOptions): string {
   let text = 'begin';
   if (options.statementTimeoutMs !== undefined) text += `; set local statement_timeout = ${options.statementTimeoutMs}`;
+  if (options.sharedLock !== undefined) text += `; ${takeSharedLock(options.sharedLock)}`;
   if (options.asynchronousCommit === true) text += '; set local synchronous_commit = off';
   return text;
 }

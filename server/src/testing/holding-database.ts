@@ -38,7 +38,7 @@ export function holdTransactions(db: Database): HoldingDatabase {
           const ending = await new Promise<Ending>((resolve) => arrive(resolve));
           if (ending === 'cut') {
             const [backend] = await session.run(backendPid());
-            await db.query({ text: 'select pg_terminate_backend($1)', values: [backend?.pid] });
+            await db.query({ text: 'select pg_terminate_backend($1::int)', values: [backend?.pid] });
           }
           await session.script(ending === 'rollback' ? 'rollback' : 'commit');
           if (ending !== 'commit') throw new Error(`The transaction was ended by ${ending}.`);

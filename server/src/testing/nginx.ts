@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { freePort } from './free-port.ts';
 import { watchServer } from './watchdog.ts';
 
-const shipped = fileURLToPath(new URL('../../../deploy/nginx.conf', import.meta.url));
+const shipped = (file: string): string => fileURLToPath(new URL(`../../../deploy/${file}`, import.meta.url));
 
 /** nginx of this machine: MILLIARD_TEST_NGINX, else Debian's. */
 export function findNginx(): string | null {
@@ -39,10 +39,10 @@ export interface LoggedRequest {
 }
 
 /**
- * Runs deploy/nginx.conf as it is shipped, but for addresses and folders, before the two servers.
+ * Runs deploy/nginx.conf (two servers) or deploy/nginx.citus.conf (three) as it is shipped, but for addresses and folders.
  * @throws Error when the file does not hold what is to be replaced, or with nginx's own words when it does not start
  */
-export async function startNginx(program: string, serverPorts: readonly [number, number]): Promise<Nginx> {
+export async function startNginx(program: string, serverPorts: readonly number[]): Promise<Nginx> {
   const dir = mkdtempSync(join(tmpdir(), 'milliard-nginx-'));
   const port = await freePort();
   const user = plainUser();
@@ -87,22 +87,21 @@ export async function startNginx(program: string, serverPorts: readonly [number,
 interface Place {
   readonly dir: string;
   readonly port: number;
-  readonly serverPorts: readonly [number, number];
+  readonly serverPorts: readonly number[];
 }
 
 function configFor({ dir, port, serverPorts }: Place): string {
-  let text = readFileSync(shipped, 'utf8');
+  const file = serverPorts.length === 3 ? 'nginx.citus.conf' : 'nginx.conf';
+  let text = readFileSync(shipped(file), 'utf8');
   const replace = (from: string, to: string, times: number): void => {
     const parts = text.split(from);
     if (parts.length !== times + 1)
-      throw new Error(
-        `deploy/nginx.conf has "${from}" ${parts.length - 1} times, not ${times}: mend the test with it.`,
-      );
+      throw new Error(`deploy/${file} has "${from}" ${parts.length - 1} times, not ${times}: mend the test with it.`);
     text = parts.join(to);
   };
   replace(' /tmp/', ` ${dir}/`, 6);
-  replace(' server-1:8000 ', ` 127.0.0.1:${serverPorts[0]} `, 3);
-  replace(' server-2:8000 ', ` 127.0.0.1:${serverPorts[1]} `, 3);
+  for (const [index, serverPort] of serverPorts.entries())
+    replace(` server-${index + 1}:8000 `, ` 127.0.0.1:${serverPort} `, 3);
   replace('listen 8080;', `listen 127.0.0.1:${port};`, 1);
   replace(' /dev/stdout ', ` ${join(dir, 'access.log')} `, 1);
   return text;

@@ -52,14 +52,15 @@ export async function startPostgres15(bin: string, settings: Readonly<Record<str
   return { url, stop };
 }
 
-// PostgreSQL refuses root: root starts it as the user of Debian's package, else as nobody.
-function serverUser(): { uid: number; gid: number } | null {
+/** PostgreSQL refuses root: root starts it as the user of Debian's package, else as nobody. Null: as who we are. */
+export function serverUser(): { uid: number; gid: number } | null {
   if (process.getuid?.() !== 0) return null;
   const name = output('id', ['-u', 'postgres']) === null ? 'nobody' : 'postgres';
   return { uid: Number(output('id', ['-u', name])), gid: Number(output('id', ['-g', name])) };
 }
 
-async function untilReady(url: string): Promise<void> {
+/** Waits until the server takes connections. @throws the last refusal, 30 s later */
+export async function untilReady(url: string): Promise<void> {
   const deadlineMs = Date.now() + 30_000;
   for (;;) {
     const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });

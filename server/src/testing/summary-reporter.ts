@@ -5,6 +5,8 @@ import type { Reporter, SerializedError, TestModule } from 'vitest/node';
 export interface NotRun {
   readonly tests: string;
   readonly lack: string;
+  /** true: lacking it is no fault even where everything must be there (CI=true). */
+  readonly optional?: boolean;
 }
 
 /** What scripts/test.mjs prints at its end. */

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import type pg from 'pg';
 import { afterAll, inject } from 'vitest';
 import { withAdmin, withDatabase } from './admin.ts';
-import { templateName } from './test-server.ts';
+import { emptyCitusTemplateName, templateName } from './test-server.ts';
 
 export interface TestDatabase extends AsyncDisposable {
   readonly name: string;
@@ -30,11 +31,29 @@ export async function testDatabase(options: TestDatabaseOptions = {}): Promise<T
 /** The same for one test or one hook: `await using database = await createTestDatabase();` */
 export async function createTestDatabase({ migrated = true }: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const adminUrl = inject('adminUrl');
+  const nodeUrls = inject('nodeUrls');
   const name = `test_${randomBytes(6).toString('hex')}`;
-  const template = migrated ? templateName : 'template0';
-  await withAdmin(adminUrl, (admin) => admin.query(`create database ${name} template ${template}`));
-  const drop = () => dropDatabase(adminUrl, name);
+  const empty = nodeUrls.length > 1 ? emptyCitusTemplateName : 'template0';
+  const template = migrated ? templateName : empty;
+  await onEach(nodeUrls, async (admin) => {
+    await admin.query(`create database ${name} template ${template}`);
+    // Settings of a database do not come with its template.
+    if (migrated && nodeUrls.length > 1) await admin.query(`alter database ${name} set jit = off`);
+  });
+  const drop = async () => {
+    const left = await dropDatabase(adminUrl, name);
+    // Workers have only the connections of the coordinator's sessions.
+    await onEach(nodeUrls.slice(1), (admin) => dropNow(admin, name));
+    if (left !== null) throw left;
+  };
   return { name, url: withDatabase(adminUrl, name), drop, [Symbol.asyncDispose]: drop };
+}
+
+const onEach = (urls: readonly string[], work: (admin: pg.Client) => Promise<unknown>): Promise<unknown> =>
+  Promise.all(urls.map((url) => withAdmin(url, work)));
+
+async function dropNow(admin: pg.Client, name: string): Promise<void> {
+  await admin.query(`drop database if exists ${name} with (force)`);
 }
 
 const closingGraceMs = 2_000;
@@ -45,18 +64,20 @@ interface OpenConnection {
   readonly query: string;
 }
 
-function dropDatabase(adminUrl: string, name: string): Promise<void> {
+/** @returns what to complain of when all is gone */
+function dropDatabase(adminUrl: string, name: string): Promise<Error | null> {
   return withAdmin(adminUrl, async (admin) => {
+    // Citus's own sessions between nodes end by themselves.
     const selectOpen = `select application_name as application, state, left(query, 200) as query
-      from pg_stat_activity where datname = $1 and backend_type = 'client backend'`;
+      from pg_stat_activity where datname = $1 and backend_type = 'client backend' and application_name not like 'citus_%'`;
     const deadlineMs = Date.now() + closingGraceMs;
     let open: OpenConnection[];
     do {
       ({ rows: open } = await admin.query<OpenConnection>(selectOpen, [name]));
     } while (open.length > 0 && Date.now() < deadlineMs && (await pause()));
-    await admin.query(`drop database if exists ${name} with (force)`);
-    if (open.length > 0)
-      throw new Error(`${open.length} connections were left open to ${name}:\n${open.map(line).join('\n')}`);
+    await dropNow(admin, name);
+    if (open.length === 0) return null;
+    return new Error(`${open.length} connections were left open to ${name}:\n${open.map(line).join('\n')}`);
   });
 }
 

@@ -13,7 +13,7 @@ import type { Database } from '../storage/database.ts';
 import { dynamic, sql } from '../storage/sql.ts';
 import { withCuts, withStops } from './stopped-runs.ts';
 import { createTestJobs, noThrottle } from './test-jobs.ts';
-import { inconsistencies, openTestOrders, type TestOrders } from './test-orders.ts';
+import { emptyOrders, inconsistencies, openTestOrders, type TestOrders } from './test-orders.ts';
 
 export const defaultCurrency = 'EUR' as Currency;
 
@@ -43,8 +43,10 @@ export async function openTestOrderJobs(): Promise<TestOrderJobs> {
   const engineOn = (on: Database, rows: number) =>
     createEngine({ db: on, writer: writerOn(on), clock, rows, tell: (line) => void told.push(line) });
   const engine = (rows: number) => engineOn(db, rows);
-  const empty = () =>
-    db.query(dynamic(sql`truncate orders, order_statuses, order_keys, milliard_jobs.job_runs cascade`));
+  const empty = async () => {
+    await emptyOrders(db);
+    await db.query(dynamic(sql`truncate milliard_jobs.job_runs cascade`));
+  };
   const importTables = async () =>
     (
       await db.query(

@@ -7,9 +7,12 @@ import type { ImportedStatus } from '../domains/orders/order-status.ts';
 import { createOrderWriter, type OrderToWrite, type OrderWriter } from '../domains/orders/order-write-service.ts';
 import { createOrders, type Orders } from '../domains/orders/orders-service.ts';
 import { type CustomerLayouts, openCustomerLayouts } from '../storage/customer-layouts.ts';
+import { createCustomerWrites } from '../storage/customer-writes.ts';
 import type { Database } from '../storage/database.ts';
 import { ensureMonths, listMonths, readyMonths } from '../storage/partitions.ts';
+import { openServerLease } from '../storage/server-lease.ts';
 import { dynamic, sql } from '../storage/sql.ts';
+import { onCitus } from './on-citus.ts';
 import { openTestDatabase } from './open-database.ts';
 import { createTestClock, type TestClock, testNow } from './test-clock.ts';
 
@@ -21,6 +24,8 @@ export interface TestOrders {
   readonly orders: Orders;
   /** A writer of its own on another client of the same database. */
   writerOn(db: Database): OrderWriter;
+  /** The domain once more on another client of the same database. */
+  ordersOn(db: Database): Orders;
   /** Spreads a customer over so many ways from now on. */
   salt(customerId: string, ways: number, state?: 'active' | 'draining'): Promise<void>;
 }
@@ -33,9 +38,20 @@ export async function openTestOrders(): Promise<TestOrders> {
   const months = await listMonths(db);
   const layouts = await openCustomerLayouts(db, silentLogger, 3_600_000);
   const defaultCurrency = 'EUR' as Currency;
-  const orders = createOrders({ db, layouts, clock, defaultCurrency, months: () => months, groupCommit: true });
+  const holder = { application: 'test', version: '0' };
+  const lease = openServerLease({ db, layouts, ...holder, logger: silentLogger });
+  const writes = createCustomerWrites(layouts, lease);
+  const made: Orders[] = [];
+  const ordersOn = (other: Database): Orders => {
+    const common = { layouts, writes, clock, defaultCurrency, months: () => months, groupCommit: true };
+    const one = createOrders({ db: other, ...common });
+    made.push(one);
+    return one;
+  };
+  const orders = ordersOn(db);
   afterAll(async () => {
-    await orders.drain();
+    await Promise.all(made.map((one) => one.drain()));
+    await lease.close();
     layouts.close();
   });
   return {
@@ -44,15 +60,25 @@ export async function openTestOrders(): Promise<TestOrders> {
     clock,
     layouts,
     orders,
-    writerOn: (other) => createOrderWriter({ db: other, layouts, clock, defaultCurrency }),
+    ordersOn,
+    writerOn: (other) => createOrderWriter({ db: other, layouts, writes, clock, defaultCurrency }),
     async salt(customerId, ways, state = 'active') {
       await db.query(
-        dynamic(sql`insert into customer_salts (customer_id, layout, ways, state, epoch)
-          select ${customerId}, count(*) filter (where customer_id = ${customerId}) + 1, ${ways}, ${state}, coalesce(max(epoch), 0) + 1 from customer_salts`),
+        dynamic(sql`insert into customer_salts (customer_id, layout, ways, state, epoch, drain_until)
+          select ${customerId}, count(*) filter (where customer_id = ${customerId}) + 1, ${ways}, ${state}, nextval('customer_salts_epochs'),
+                 case ${state} when 'draining' then now() + interval '1 hour' end from customer_salts`),
       );
       await layouts.refresh();
     },
   };
+}
+
+const tables = ['orders', 'order_statuses', 'order_keys', 'customer_salts'] as const;
+
+/** Leaves no order behind. TRUNCATE of every month in every shard of a cluster takes seconds: few rows are sooner deleted there. */
+export async function emptyOrders(db: Database): Promise<void> {
+  if (!onCitus) await db.query(dynamic(sql`truncate ${sql.raw(tables.join(', '))}`));
+  else for (const table of tables) await db.query(dynamic(sql`delete from ${sql.raw(table)}`));
 }
 
 /** An order to be compared: stored JSON has other white space than what was sent. */

@@ -14,11 +14,16 @@ declare module 'vitest' {
   interface ProvidedContext {
     /** Connection string of the project's PostgreSQL, superuser; see TestServer. */
     adminUrl: string;
+    /** The same of every node that test databases are made on: of Citus the coordinator first, else `adminUrl` alone. */
+    nodeUrls: readonly string[];
   }
 }
 
 /** The migrated database that each test database is a copy of. */
 export const templateName = 'milliard_template';
+
+/** Of Citus: a database that knows its nodes and holds nothing. Elsewhere PostgreSQL's own template0 is that. */
+export const emptyCitusTemplateName = 'milliard_empty_template';
 
 /** Nothing here must survive a crash, and many test files share the server. */
 export const testSettings = {
@@ -40,5 +45,6 @@ export async function serveProject(project: TestProject, server: TestServer): Pr
     throw error;
   }
   project.provide('adminUrl', server.url);
+  project.provide('nodeUrls', [server.url]);
   return () => server.stop();
 }

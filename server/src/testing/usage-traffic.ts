@@ -5,6 +5,8 @@ import { dynamic, sql } from '../storage/sql.ts';
 
 const dayMs = 86_400_000;
 const subscriptions = 300;
+/** Those that the records of the traffic are of. */
+export const trafficSubscriptions: readonly string[] = Array.from({ length: subscriptions }, (_, n) => `S${n}`);
 const daysBack = 5;
 const singlesBetweenBulks = 40;
 
@@ -61,6 +63,8 @@ export interface UsageTraffic {
 
 export interface UsageTrafficOptions {
   readonly url: () => string;
+  /** For a server that asks for one. */
+  readonly apiKey?: string;
   /** Lines of a bulk upload; parts have 20,000. */
   readonly bulkLines: number;
 }
@@ -202,10 +206,11 @@ interface Sending {
 
 /** A broken connection, 503 and an answer without its end mean: the same again, under the same key. */
 async function untilAcknowledged(
-  { url, counts }: Traffic,
-  { path, headers, body }: Sending,
+  { url, apiKey, counts }: Traffic,
+  { path, body, ...sending }: Sending,
   read: (text: string, replayed: boolean) => Sums | null,
 ): Promise<void> {
+  const headers = { ...sending.headers, ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }) };
   for (;;) {
     try {
       const answer = await fetch(`${url()}${path}`, { method: 'POST', headers, body });

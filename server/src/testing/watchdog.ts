@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-// Waits until our end of stdin closes, however this process ends. postgres removes its pid file as the last thing it does.
+// Waits until our end of stdin closes, however this process ends. Some tests stop servers (SIGSTOP): these must go on to end.
+// postgres removes its pid file as the last thing it does.
 const script = `
 cat >/dev/null
 if pid=$(head -n 1 "$2" 2>/dev/null) && kill -INT "$pid"; then
+  kill -CONT "$pid" $(ps -o pid= --ppid "$pid")
   tries=300
   while [ -e "$2" ] && [ $tries -gt 0 ]; do sleep 0.1; tries=$((tries - 1)); done
 fi 2>/dev/null

@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import { toJobDocument } from '../../http/job-representation.ts';
 import type { JobRun } from '../../jobs/job.ts';
+import { cliActor } from '../actor.ts';
 import { describedCommand, does } from '../command.ts';
 import type { CliContext, Run } from '../context.ts';
 import { type DatabaseOption, endingFor, withDatabaseOption, withJobs } from '../job-database.ts';
 import { endingOfKind } from '../job-endings.ts';
 import { jobExits, readRunId } from '../job-options.ts';
-import { cliActor, continueJob, detachJob, resumeLineOf } from '../run-job.ts';
+import { continueJob, detachJob, resumeLineOf } from '../run-job.ts';
 import { UsageError } from '../stopped.ts';
 
 const id = '0197c0b9-3e00-7a5c-9f3e-5d2f8c1b7a60';

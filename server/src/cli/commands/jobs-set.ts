@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { toJobDocument } from '../../http/job-representation.ts';
 import type { JobThrottle } from '../../jobs/job.ts';
+import { cliActor } from '../actor.ts';
 import { describedCommand, does } from '../command.ts';
 import type { CliContext } from '../context.ts';
 import { type DatabaseOption, withDatabaseOption, withJobs } from '../job-database.ts';
 import { readRunId, readThrottle, type ThrottleOptions, withThrottleOptions } from '../job-options.ts';
 import { durationText, rateText } from '../job-texts.ts';
-import { cliActor } from '../run-job.ts';
 import { UsageError } from '../stopped.ts';
 
 /** `milliard jobs set` */

@@ -6,9 +6,9 @@ import { attentionOf, defaultSilentMs } from '../../domains/shipments/shipment-a
 import { futureToleranceMs } from '../../domains/shipments/shipment-status.ts';
 import { eventSubmission, maxCodeLength } from '../../domains/shipments/shipment-submission.ts';
 import { recordedEventJson } from '../../http/shipment-representation.ts';
+import { cliActor } from '../actor.ts';
 import { describedCommand, does } from '../command.ts';
 import { type CliContext, withApp } from '../context.ts';
-import { cliActor } from '../run-job.ts';
 import { shipmentOfArguments, withShipment } from '../shipment-options.ts';
 import { UsageError } from '../stopped.ts';
 import { values } from '../values.ts';

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { toTicketDocument } from '../../http/ticket-representation.ts';
+import { cliActor } from '../actor.ts';
 import { describedCommand, does } from '../command.ts';
 import { type CliContext, withApp } from '../context.ts';
-import { cliActor } from '../run-job.ts';
 import { UsageError } from '../stopped.ts';
 import { values } from '../values.ts';
 import { statusText } from './tickets-get.ts';

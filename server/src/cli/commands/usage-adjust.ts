@@ -2,9 +2,9 @@ import type { Command } from 'commander';
 import { fieldErrorsOf } from '../../core/validation.ts';
 import { type Adjustment, adjustmentSubmission } from '../../domains/usage/usage-adjustment.ts';
 import { toAdjustmentDocument } from '../../http/usage-correction-representation.ts';
+import { cliActor } from '../actor.ts';
 import { describedCommand, does } from '../command.ts';
 import { type CliContext, withApp } from '../context.ts';
-import { cliActor } from '../run-job.ts';
 import { UsageError } from '../stopped.ts';
 
 interface Options {

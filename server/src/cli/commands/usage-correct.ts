@@ -11,9 +11,9 @@ import {
 } from '../../domains/usage/usage-correction.ts';
 import type { CorrectionOutcome } from '../../domains/usage/usage-correction-service.ts';
 import { toCorrectedRecord } from '../../http/usage-correction-representation.ts';
+import { cliActor } from '../actor.ts';
 import { describedCommand, does } from '../command.ts';
 import { type CliContext, type Run, withApp } from '../context.ts';
-import { cliActor } from '../run-job.ts';
 import { UsageError } from '../stopped.ts';
 import { readDay } from '../usage-options.ts';
 import { values } from '../values.ts';

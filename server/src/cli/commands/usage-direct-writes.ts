@@ -5,9 +5,9 @@ import {
   type DirectWrites,
   type DirectWritesStatus,
 } from '../../domains/usage/usage-direct-writes-service.ts';
+import { cliActor } from '../actor.ts';
 import { describedCommand, does } from '../command.ts';
 import { type CliContext, exitCodes, type Run, withApp } from '../context.ts';
-import { cliActor } from '../run-job.ts';
 
 /** `milliard usage direct-writes enable|disable|status` */
 export const usageDirectWritesCommand = (context: CliContext): Command =>

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { type Day, dayOf, formatDay } from '../../core/days.ts';
 import { dayMs, systemClock } from '../../core/time.ts';
+import { cliActor } from '../actor.ts';
 import { describedCommand, does } from '../command.ts';
 import { type CliContext, exitCodes, type Run, withApp } from '../context.ts';
-import { cliActor } from '../run-job.ts';
 import { UsageError } from '../stopped.ts';
 import { values } from '../values.ts';
 

@@ -1,5 +1,6 @@
 import type { OrderId } from '../../core/ids.ts';
 import { copyChunks } from '../../storage/copy.ts';
+import type { CustomerWrites, Housed } from '../../storage/customer-writes.ts';
 import type { Database } from '../../storage/database.ts';
 import { StorageError } from '../../storage/faults.ts';
 import type { Transaction } from '../../storage/transaction.ts';
@@ -15,7 +16,7 @@ import {
 import { mergeHistories } from './order-merge-service.ts';
 import { byKey, keyIdentity, type PlacedOrder } from './order-placement.ts';
 import type { ImportedStatus } from './order-status.ts';
-import { copyStatuses, insertStatuses, type StatusValues, statusValues } from './order-statuses-queries.ts';
+import { asTheyAre, copyStatuses, insertStatuses, type StatusValues, statusValues } from './order-statuses-queries.ts';
 import { copyOrders, insertOrders, orderValues } from './orders-queries.ts';
 
 export type WriteOutcome =
@@ -41,22 +42,48 @@ export type WriteMethod = 'insert' | 'copy';
  * Writes a batch in one transaction: keys first, then the orders whose keys were free, with their first history. What remains
  * was stored before (a replay) or has another document under its key. Running it again after a lost COMMIT does no harm: every
  * id was made before the transaction, so its own rows are recognised.
+ * @throws SupersededError when a customer has moved since its orders were given their homes: nothing was written
  */
 export function writeBatch(
   db: Database,
   candidates: readonly Candidate[],
-  method: WriteMethod,
+  { method, writes }: { readonly method: WriteMethod; readonly writes: CustomerWrites },
 ): Promise<WriteOutcome[]> {
   let runs = 0;
-  return db.transaction((tx) => writeIn(tx, candidates, { method, again: runs++ > 0 }), { idempotent: true });
+  return byMethod(method, (by) =>
+    db.transaction(
+      (tx) => {
+        writes.check(housed(candidates));
+        return writeIn(tx, candidates, { method: by, again: runs++ > 0 });
+      },
+      { idempotent: true, sharedLock: writes.lock },
+    ),
+  );
 }
 
-/** The same in a transaction of the caller's, who knows after a lost COMMIT whether it was carried out. */
-export const writeBatchIn = (
-  tx: Transaction,
-  candidates: readonly Candidate[],
-  method: WriteMethod,
-): Promise<WriteOutcome[]> => writeIn(tx, candidates, { method, again: false });
+/** COPY on Citus does not say why a row was refused (see faults.ts): where it may be a taken key, INSERT finds out. */
+async function byMethod<T>(method: WriteMethod, write: (method: WriteMethod) => Promise<T>): Promise<T> {
+  try {
+    return await write(method);
+  } catch (error) {
+    if (method === 'insert' || !isTakenKey(error)) throw error;
+    return write('insert');
+  }
+}
+
+const isTakenKey = (error: unknown): boolean => error instanceof StorageError && error.fault?.kind === 'unique';
+
+/** Where the orders were given their homes. */
+export function* housed(candidates: readonly Candidate[]): Generator<Housed> {
+  for (const { placed } of candidates) yield { customerId: placed.order.customerId, ways: placed.ways };
+}
+
+/**
+ * The same by COPY in a transaction of the caller's, who knows after a lost COMMIT whether it was carried out, and who asked in it
+ * whether these customers may be written. Where it throws, nothing was written and the transaction can go on.
+ */
+export const writeBatchIn = (tx: Transaction, candidates: readonly Candidate[]): Promise<WriteOutcome[]> =>
+  byMethod('copy', (method) => tx.savepoint(() => writeIn(tx, candidates, { method, again: false })));
 
 interface Run {
   readonly method: WriteMethod;
@@ -86,7 +113,7 @@ async function writeIn(tx: Transaction, candidates: readonly Candidate[], run: R
     stored.set(identity, row);
 
   const outcomes = candidates.map((candidate) => outcomeOf(candidate, { isCreated, stored }));
-  return addHistories(tx, candidates, outcomes);
+  return addHistories(tx, { candidates, outcomes, method: run.method });
 }
 
 interface StoredKey {
@@ -142,13 +169,11 @@ async function claimKeys(tx: Transaction, claimants: readonly Candidate[], metho
       await tx.savepoint(() => tx.copyIn(copyOrderKeys, copyChunks(rows, keyValues)));
       return new Set(rows.map(({ orderId }) => orderId));
     } catch (error) {
-      if (!(error instanceof StorageError && error.fault?.kind === 'unique')) throw error;
+      if (!isTakenKey(error)) throw error;
     }
   }
   return new Set((await tx.run(insertOrderKeys(rows))).map(({ orderId }) => orderId));
 }
-
-const asTheyAre = (values: StatusValues): StatusValues => values;
 
 function toKeyRow(placed: PlacedOrder): OrderKeyInsert {
   if (placed.key === null) throw new RangeError('Only orders with a key claim one.');
@@ -195,8 +220,11 @@ function outcomeOf({ placed, refusal }: Candidate, { isCreated, stored }: Found)
 /** Replays that bring a history: what is missing of it is added to the stored one. */
 async function addHistories(
   tx: Transaction,
-  candidates: readonly Candidate[],
-  outcomes: WriteOutcome[],
+  {
+    candidates,
+    outcomes,
+    method,
+  }: { readonly candidates: readonly Candidate[]; readonly outcomes: WriteOutcome[]; readonly method: WriteMethod },
 ): Promise<WriteOutcome[]> {
   const merges = candidates.flatMap(({ statuses, actor }, index) => {
     const outcome = outcomes[index];
@@ -205,7 +233,7 @@ async function addHistories(
   if (merges.length === 0) return outcomes;
   const now = candidates[0]?.placed.history[0]?.recordedAt;
   if (now === undefined) return outcomes;
-  const added = await mergeHistories(tx, merges, now);
+  const added = await mergeHistories(tx, merges, { now, method });
   return outcomes.map((outcome) =>
     outcome.kind === 'replayed' ? { ...outcome, statusesAdded: added.get(outcome.orderId) ?? 0 } : outcome,
   );

@@ -1,6 +1,6 @@
 import type { Bucket } from '../../core/bucket.ts';
 import type { OrderId } from '../../core/ids.ts';
-import { statement, transpose } from '../../storage/sql.ts';
+import { statement, statementByBucket, transpose } from '../../storage/sql.ts';
 import type { OrderKeyKind, PlacedKey } from './order.ts';
 
 export interface OrderKeyInsert extends PlacedKey {
@@ -40,14 +40,19 @@ export interface OrderKeyRow {
   readonly contentHash: string;
 }
 
-export const selectOrderKeys = statement<OrderKeyRow, [readonly PlacedKey[]]>(
+export const selectOrderKeys = statementByBucket<OrderKeyRow, [readonly PlacedKey[]]>(
   'select_order_keys',
-  `select k.bucket, k.customer_id as "customerId", k.kind, k.key, k.order_id as "orderId", encode(k.content_hash, 'hex') as "contentHash"
+  (
+    only,
+  ) => `select k.bucket, k.customer_id as "customerId", k.kind, k.key, k.order_id as "orderId", encode(k.content_hash, 'hex') as "contentHash"
      from unnest($1::smallint[], $2::text[], $3::text[], $4::text[]) as u (bucket, customer_id, kind, key)
-     join order_keys k on k.bucket = u.bucket and k.customer_id = u.customer_id and k.kind = u.kind and k.key = u.key`,
-  (keys) =>
-    transpose(
-      keys.map((k) => [k.bucket, k.customerId, k.kind, k.key]),
-      4,
-    ),
+     join order_keys k on k.bucket = u.bucket and k.customer_id = u.customer_id and k.kind = u.kind and k.key = u.key${only}`,
+  {
+    ...{ column: 'k.bucket', at: 0 },
+    values: (keys) =>
+      transpose(
+        keys.map((k) => [k.bucket, k.customerId, k.kind, k.key]),
+        4,
+      ),
+  },
 );

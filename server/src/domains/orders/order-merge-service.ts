@@ -3,9 +3,17 @@ import type { Instant } from '../../core/time.ts';
 import { copyChunks } from '../../storage/copy.ts';
 import type { Transaction } from '../../storage/transaction.ts';
 import { announceOrders } from './order-announcement-service.ts';
+import { lockAll } from './order-lock-service.ts';
 import { type ImportedStatus, missingRows, type StatusRow, stateOf } from './order-status.ts';
-import { copyStatuses, historiesOf, type StatusValues, statusValues } from './order-statuses-queries.ts';
-import { lockOrders, type OrderStateUpdate, updateOrderStates } from './orders-queries.ts';
+import {
+  asTheyAre,
+  copyStatuses,
+  historiesOf,
+  insertStatuses,
+  type StatusValues,
+  statusValues,
+} from './order-statuses-queries.ts';
+import { type OrderStateUpdate, updateOrderStates } from './orders-queries.ts';
 
 export interface HistoryMerge {
   readonly orderId: OrderId;
@@ -20,10 +28,10 @@ export interface HistoryMerge {
 export async function mergeHistories(
   tx: Transaction,
   merges: readonly HistoryMerge[],
-  now: Instant,
+  { now, method }: { readonly now: Instant; readonly method: 'insert' | 'copy' },
 ): Promise<Map<OrderId, number>> {
   const ids = [...new Set(merges.map(({ orderId }) => orderId))];
-  await tx.run(lockOrders(ids));
+  await lockAll(tx, ids);
   const histories = new Map<OrderId, StatusRow[]>(ids.map((id) => [id, []]));
   for (const { orderId, ...row } of await tx.run(historiesOf(ids))) histories.get(orderId)?.push(row);
 
@@ -38,10 +46,8 @@ export async function mergeHistories(
     counts.set(orderId, (counts.get(orderId) ?? 0) + missing.length);
   }
   if (added.length === 0) return counts;
-  await tx.copyIn(
-    copyStatuses,
-    copyChunks(added, (values) => values),
-  );
+  if (method === 'insert') await tx.run(insertStatuses(added));
+  else await tx.copyIn(copyStatuses, copyChunks(added, asTheyAre));
   const states = [...counts.keys()].map(
     (orderId): OrderStateUpdate => ({ orderId, ...stateOf(histories.get(orderId) ?? []) }),
   );

@@ -1,5 +1,5 @@
 import type { Bucket } from '../../core/bucket.ts';
-import { bucketOfWay, type CustomerLayout, homeOfKey } from '../../core/customer-layout.ts';
+import { bucketOfWay, type CustomerLayout, homeOfKey, plainLayout } from '../../core/customer-layout.ts';
 import { newOrderId, type RandomBytes } from '../../core/ids.ts';
 import type { Currency } from '../../core/money.ts';
 import type { Instant } from '../../core/time.ts';
@@ -10,6 +10,8 @@ import { missingRows, type StatusRow, type StatusState, stateOf } from './order-
 export interface PlacedOrder {
   readonly order: Order;
   readonly bucket: Bucket;
+  /** How many ways the layout has that gave it its home. */
+  readonly ways: number;
   readonly state: StatusState;
   readonly history: readonly StatusRow[];
   /** What a replay is recognised by; null when the client gave no name at all. */
@@ -61,6 +63,7 @@ export function placeOrder(input: NewOrder, requestKey: string | null, context: 
   return {
     order,
     bucket,
+    ways: current.ways,
     state,
     history,
     key: key === null ? null : { kind: key.kind, key: key.key, customerId: input.customerId, bucket },
@@ -68,6 +71,12 @@ export function placeOrder(input: NewOrder, requestKey: string | null, context: 
     earlierKeys: key === null || layouts.length === 1 ? [] : earlierHomes(input.customerId, key, { layouts, bucket }),
     contentHash: contentHashOf(input),
   };
+}
+
+/** Where an order will stand, before it is placed; of a salted customer without a key it is a guess. */
+export function likelyHome(input: NewOrder, requestKey: string | null, layouts: readonly CustomerLayout[]): Bucket {
+  const key = keyOf(input, requestKey);
+  return homeOfKey(input.customerId, key?.key ?? '', layouts.at(-1) ?? plainLayout);
 }
 
 /**

@@ -161,7 +161,7 @@ export function selectionOf(
   const customer =
     customerId === null
       ? null
-      : { id: customerId, buckets: bucketsOfCustomer(customerId, layouts.layoutsOf(customerId)) };
+      : { id: customerId, buckets: bucketsOfCustomer(customerId, layouts.readableLayoutsOf(customerId)) };
   return { statuses: [...new Set(statuses)], customer };
 }
 
@@ -188,7 +188,9 @@ async function collect(deps: OrderReadDeps, request: PageRequest, span: IdSpan):
 async function findByNumber({ db, layouts }: OrderReadDeps, { filter }: { filter: OrderFilter }): Promise<Order[]> {
   const { customerId, orderNumber } = filter;
   if (customerId === null || orderNumber === null) return [];
-  const homes = new Set(layouts.layoutsOf(customerId).map((layout) => homeOfKey(customerId, orderNumber, layout)));
+  const homes = new Set(
+    layouts.readableLayoutsOf(customerId).map((layout) => homeOfKey(customerId, orderNumber, layout)),
+  );
   const keys = [...homes].map((bucket) => ({ kind: 'number' as const, key: orderNumber, customerId, bucket }));
   const [found] = await db.read(selectOrderKeys(keys));
   const rows = found === undefined ? [] : await db.read(orderById(found.orderId));

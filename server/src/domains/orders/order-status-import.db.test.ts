@@ -4,16 +4,15 @@ import { ImportFileError } from '../../core/csv-columns.ts';
 import type { OrderId } from '../../core/ids.ts';
 import type { RejectedLine } from '../../core/import-line.ts';
 import type { Instant } from '../../core/time.ts';
-import { dynamic, sql } from '../../storage/sql.ts';
 import { testNow } from '../../testing/test-clock.ts';
-import { given, inconsistencies, openTestOrders } from '../../testing/test-orders.ts';
+import { emptyOrders, given, inconsistencies, openTestOrders } from '../../testing/test-orders.ts';
 import { importStatuses, type StatusImportRequest } from './order-status-import-service.ts';
 
 const { db, orders } = await openTestOrders();
 
 let ids: OrderId[];
 beforeEach(async () => {
-  await db.query(dynamic(sql`truncate orders, order_statuses, order_keys`));
+  await emptyOrders(db);
   const rows = Array.from({ length: 3 }, (_, i) =>
     given.toWrite({ customerId: 'C', orderNumber: `N${i}`, placedAt: (testNow - 60_000) as Instant }),
   );

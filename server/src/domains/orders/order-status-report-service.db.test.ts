@@ -4,7 +4,7 @@ import type { OrderId } from '../../core/ids.ts';
 import type { Instant } from '../../core/time.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
 import { testNow } from '../../testing/test-clock.ts';
-import { given, inconsistencies, openTestOrders } from '../../testing/test-orders.ts';
+import { emptyOrders, given, inconsistencies, openTestOrders } from '../../testing/test-orders.ts';
 import { type OrderStatus, orderStatuses } from './order-status.ts';
 import { type ReportOutcome, recordReports, type StatusReport } from './order-status-report-service.ts';
 import type { OrderReference, SubmittedStatus } from './order-status-submission.ts';
@@ -22,7 +22,7 @@ const nameOf = (outcome: ReportOutcome): string => (outcome.kind === 'refused' ?
 const record = async (...reports: StatusReport[]) => (await orders.recordReports(reports)).map(nameOf);
 
 beforeEach(async () => {
-  await db.query(dynamic(sql`truncate orders, order_statuses, order_keys, customer_salts`));
+  await emptyOrders(db);
   await layouts.refresh();
 });
 afterEach(async () => {

@@ -94,7 +94,7 @@ async function resolve(
   for (const { reference } of reports) {
     if ('orderId' in reference) continue;
     const { customerId, orderNumber: key } = reference;
-    for (const layout of layouts.layoutsOf(customerId)) {
+    for (const layout of layouts.readableLayoutsOf(customerId)) {
       const bucket = homeOfKey(customerId, key, layout);
       keys.set(`${bucket} ${nameOf(customerId, key)}`, { kind: 'number', key, customerId, bucket });
     }

@@ -6,7 +6,7 @@ import { type Instant, minuteMs } from '../../core/time.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
 import { createTestClient } from '../../testing/open-database.ts';
 import { testNow } from '../../testing/test-clock.ts';
-import { given, inconsistencies, openTestOrders } from '../../testing/test-orders.ts';
+import { emptyOrders, given, inconsistencies, openTestOrders } from '../../testing/test-orders.ts';
 import { type OrderStatus, orderStatuses } from './order-status.ts';
 import { type ReportedStatus, recordStatuses } from './order-status-service.ts';
 
@@ -31,7 +31,7 @@ const nowhere = newOrderId(at(testNow), 1 as Bucket);
 
 beforeEach(async () => {
   clock.set(testNow);
-  await db.query(dynamic(sql`truncate orders, order_statuses, order_keys`));
+  await emptyOrders(db);
 });
 afterEach(async () => {
   expect(await inconsistencies(db)).toEqual([]);

@@ -5,6 +5,7 @@ import type { Database } from '../../storage/database.ts';
 import type { Transaction } from '../../storage/transaction.ts';
 import { announceOrders } from './order-announcement-service.ts';
 import type { OrderErrorCode } from './order-errors.ts';
+import { lockAll } from './order-lock-service.ts';
 import {
   type Judgement,
   judgeEvent,
@@ -15,7 +16,7 @@ import {
   type StatusState,
 } from './order-status.ts';
 import { insertStatuses, knownEvents, type StatusValues, statusValues } from './order-statuses-queries.ts';
-import { lockOrders, updateOrderStates } from './orders-queries.ts';
+import { updateOrderStates } from './orders-queries.ts';
 
 /** A status that somebody reports for an order. */
 export interface ReportedStatus extends StatusEvent {
@@ -44,7 +45,7 @@ export function recordStatuses(
 
 async function recordIn(tx: Transaction, clock: Clock, events: readonly ReportedStatus[]): Promise<StatusOutcome[]> {
   const ids = [...new Set(events.map(({ orderId }) => orderId))].sort();
-  const states = new Map<OrderId, StatusState>((await tx.run(lockOrders(ids))).map((row) => [row.orderId, row]));
+  const states = new Map<OrderId, StatusState>((await lockAll(tx, ids)).map((row) => [row.orderId, row]));
   const known = await findKnown(tx, events);
   // The clock is read after the locks: an event without a time happens when it is its turn.
   const now = clock.now();

@@ -1,6 +1,6 @@
 import { bucketOfId, type OrderId } from '../../core/ids.ts';
 import { formatInstant } from '../../core/time.ts';
-import { statement, transpose } from '../../storage/sql.ts';
+import { statement, statementByBucket, transpose } from '../../storage/sql.ts';
 import type { StatusRow } from './order-status.ts';
 
 const columns = `s.seq, s.status, s.occurred_at as "occurredAt", s.recorded_at as "recordedAt", s.reason, s.actor, s.event_key as "eventKey"`;
@@ -29,16 +29,19 @@ export interface EventRef {
 }
 
 /** Rows that have one of these event keys. Asked after the orders are locked, in a statement of its own, so it sees what others committed. */
-export const knownEvents = statement<OwnedStatusRow, [readonly EventRef[]]>(
+export const knownEvents = statementByBucket<OwnedStatusRow, [readonly EventRef[]]>(
   'known_events',
-  `select s.order_id as "orderId", ${columns}
+  (only) => `select s.order_id as "orderId", ${columns}
      from unnest($1::uuid[], $2::smallint[], $3::text[]) as u (order_id, bucket, event_key)
-     join order_statuses s on s.order_id = u.order_id and s.bucket = u.bucket and s.event_key = u.event_key`,
-  (events) =>
-    transpose(
-      events.map((e) => [e.orderId, bucketOfId(e.orderId), e.eventKey]),
-      3,
-    ),
+     join order_statuses s on s.order_id = u.order_id and s.bucket = u.bucket and s.event_key = u.event_key${only}`,
+  {
+    ...{ column: 's.bucket', at: 1 },
+    values: (events) =>
+      transpose(
+        events.map((e) => [e.orderId, bucketOfId(e.orderId), e.eventKey]),
+        3,
+      ),
+  },
 );
 
 /** Values of one row in the order of `copyStatuses`. */
@@ -55,6 +58,8 @@ export const statusValues = (orderId: OrderId, row: StatusRow): StatusValues => 
   row.actor,
   row.eventKey,
 ];
+
+export const asTheyAre = (values: StatusValues): StatusValues => values;
 
 export const copyStatuses =
   'copy order_statuses (order_id, bucket, seq, status, occurred_at, recorded_at, reason, actor, event_key) from stdin';

@@ -71,7 +71,7 @@ type CountedTable = 'orders' | 'order_keys';
 /** Counts at most `cap` rows. */
 export const countUpTo = (table: CountedTable, cap: number): Statement<{ rows: number }> =>
   dynamic(sql<{ rows: number }>`
-    select count(*)::float8 as rows from (select from ${sql.raw(table)} limit ${cap}) counted`);
+    select count(*)::float8 as rows from (select 1 from ${sql.raw(table)} limit ${cap}) counted`);
 
 /** How many rows the planner expects: it looks at the files, so that tables never analysed are guessed well enough. */
 export const explainRows = (table: CountedTable): Statement<Explained> => ({

@@ -1,6 +1,7 @@
 import type { OrderId } from '../../core/ids.ts';
 import type { Transaction } from '../../storage/transaction.ts';
 import { announceOrders } from './order-announcement-service.ts';
+import { lockAll } from './order-lock-service.ts';
 import { type StatusRow, stateOf } from './order-status.ts';
 import { historiesOf } from './order-statuses-queries.ts';
 import {
@@ -11,7 +12,7 @@ import {
   type OrderDifferenceKind,
 } from './order-verify-queries.ts';
 import type { IdSpan } from './order-walk.ts';
-import { existingOrders, lockOrders, updateOrderStates } from './orders-queries.ts';
+import { existingOrders, updateOrderStates } from './orders-queries.ts';
 
 /** Something that the tables of orders do not agree about. */
 export interface Difference {
@@ -67,7 +68,7 @@ export async function mendOrders(tx: Transaction, found: readonly Found[]): Prom
 }
 
 async function mendThese(tx: Transaction, ids: readonly OrderId[]): Promise<OrderId[]> {
-  const locked = await tx.run(lockOrders(ids));
+  const locked = await lockAll(tx, ids);
   const histories = new Map<OrderId, StatusRow[]>();
   for (const { orderId, ...row } of await tx.run(historiesOf(ids))) {
     const history = histories.get(orderId) ?? [];

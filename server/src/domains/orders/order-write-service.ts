@@ -1,13 +1,16 @@
 import type { Currency } from '../../core/money.ts';
 import { type Clock, type Instant, type Month, monthOf, startOfMonth } from '../../core/time.ts';
 import type { CustomerLayouts } from '../../storage/customer-layouts.ts';
+import type { CustomerWrites } from '../../storage/customer-writes.ts';
 import type { Database } from '../../storage/database.ts';
+import { StorageError, SupersededError } from '../../storage/faults.ts';
 import { writeHalving } from '../../storage/halving.ts';
 import { ensureMonths, ensureMonthsIn, oldestMonth, readyMonths } from '../../storage/partitions.ts';
 import type { Transaction } from '../../storage/transaction.ts';
 import type { NewOrder } from './order.ts';
 import {
   type Candidate,
+  housed,
   type WriteMethod,
   type WriteOutcome,
   writeBatch,
@@ -37,8 +40,15 @@ export interface WriteOptions {
 }
 
 export interface OrderWriter {
-  /** Writes all orders in one transaction (see `badRows` for the exception); outcomes in the order of the input. */
+  /**
+   * Writes all orders in one transaction (see `badRows` for the exception); outcomes in the order of the input. Waits for
+   * customers that are being moved to another layout. @throws StorageError `storage_overloaded` when that takes 2 s
+   */
   write(orders: readonly OrderToWrite[], options: WriteOptions): Promise<WriteOutcome[]>;
+  /** The same for single orders of ready months that were collected: `moving` for those whose customer is being moved, which wait for nobody. */
+  writeCollected(orders: readonly OrderToWrite[]): Promise<(WriteOutcome | 'moving')[]>;
+  /** Waits until the orders of this customer may be written. */
+  whenWritable(customerId: string, deadlineMs: number): Promise<void>;
   /**
    * The same in a transaction of the caller's, by COPY; an order that the database refuses is refused alone. Older months are made:
    * in a session of their own, or in the very transaction where everything is to be rolled back.
@@ -51,15 +61,15 @@ export interface OrderWriter {
 export interface OrderWriterDeps {
   readonly db: Database;
   readonly layouts: CustomerLayouts;
+  readonly writes: CustomerWrites;
   readonly clock: Clock;
   readonly defaultCurrency: Currency;
 }
 
 const rowRefused: WriteOutcome = { kind: 'refused', code: 'row_refused', orderId: null };
 
-export function createOrderWriter({ db, layouts, clock, defaultCurrency }: OrderWriterDeps): OrderWriter {
-  const made = new Set<Month>();
-
+/** Gives orders that were sent their ids and homes, by the layouts of now. */
+function createPlacing({ layouts, clock, defaultCurrency }: Omit<OrderWriterDeps, 'db' | 'writes'>) {
   const candidateOf = ({ order, requestKey, actor }: OrderToWrite, now: Instant, oldest: Instant): Candidate => {
     const wanted = order.placedAt ?? now;
     const refusal = refusalOf(order, wanted, { now, oldest });
@@ -74,7 +84,16 @@ export function createOrderWriter({ db, layouts, clock, defaultCurrency }: Order
     });
     return { placed, statuses: order.statuses, actor, refusal };
   };
+  return (orders: readonly OrderToWrite[], olderMonths: WriteOptions['olderMonths']): Candidate[] => {
+    const now = clock.now();
+    const oldest = startOfMonth(olderMonths === 'make' ? oldestMonth : (readyMonths(now)[0] as Month));
+    return orders.map((order) => candidateOf(order, now, oldest));
+  };
+}
 
+export function createOrderWriter({ db, writes, ...placing }: OrderWriterDeps): OrderWriter {
+  const candidatesOf = createPlacing(placing);
+  const made = new Set<Month>();
   const makeMonths = async (candidates: readonly Candidate[]): Promise<void> => {
     const missing = monthsIn(candidates).filter((month) => !made.has(month));
     if (missing.length === 0) return;
@@ -82,32 +101,65 @@ export function createOrderWriter({ db, layouts, clock, defaultCurrency }: Order
     for (const month of missing) made.add(month);
   };
 
-  const candidatesOf = (orders: readonly OrderToWrite[], olderMonths: WriteOptions['olderMonths']): Candidate[] => {
-    const now = clock.now();
-    const oldest = startOfMonth(olderMonths === 'make' ? oldestMonth : (readyMonths(now)[0] as Month));
-    return orders.map((order) => candidateOf(order, now, oldest));
-  };
+  /** Gives the orders their homes and writes them, again where their customers were moved in between. */
+  const writePart = (orders: readonly OrderToWrite[], { by, olderMonths }: WriteOptions): Promise<WriteOutcome[]> =>
+    writes.insist(customersOf(orders), async () => {
+      const candidates = candidatesOf(orders, olderMonths);
+      if (olderMonths === 'make') await makeMonths(candidates);
+      return candidates.length === 0 ? [] : writeBatch(db, candidates, { method: by, writes });
+    });
 
   return {
     preview: (orders, { olderMonths }) => previewBatch(db, candidatesOf(orders, olderMonths)),
-    async write(orders, { by, olderMonths, badRows = 'isolate' }) {
-      await layouts.whenWritable(orders.map(({ order }) => order.customerId));
-      const candidates = candidatesOf(orders, olderMonths);
-      if (olderMonths === 'make') await makeMonths(candidates);
-      if (candidates.length === 0) return [];
-      const write = (part: readonly Candidate[]) => writeBatch(db, part, by);
-      return badRows === 'throw' ? write(candidates) : writeHalving(candidates, write, () => rowRefused);
+    whenWritable: (customerId, deadlineMs) => writes.whenWritable([customerId], deadlineMs),
+    async write(orders, options) {
+      if (options.badRows === 'throw') return writePart(orders, options);
+      return writeHalving(
+        orders,
+        (part) => writePart(part, options),
+        () => rowRefused,
+      );
     },
+    writeCollected: (orders) =>
+      writes.insist([], async () => {
+        const free = orders.filter(({ order }) => !writes.isMoving(order.customerId));
+        const candidates = candidatesOf(free, 'refuse');
+        const written = free.length === 0 ? [] : await writeBatch(db, candidates, { method: 'insert', writes });
+        const outcomes = new Map(free.map((order, i) => [order, written[i] as WriteOutcome]));
+        return orders.map((order) => outcomes.get(order) ?? 'moving');
+      }),
     async writeIn(tx, orders, months) {
-      await layouts.whenWritable(orders.map(({ order }) => order.customerId));
+      await writes.whenWritable(customersOf(orders)).catch(asBusy);
+      await writes.enter(tx);
+      // From here to the check nothing is waited for: the homes are those of layouts that hold in this transaction.
       const candidates = candidatesOf(orders, 'make');
+      checkIn(writes, candidates);
       if (candidates.length === 0) return [];
-      if (months === 'within') await ensureMonthsIn(tx, monthsIn(candidates));
-      else await makeMonths(candidates);
-      const write = (part: readonly Candidate[]) => tx.savepoint(() => writeBatchIn(tx, part, 'copy'));
-      return writeHalving(candidates, write, () => rowRefused);
+      await (months === 'within' ? ensureMonthsIn(tx, monthsIn(candidates)) : makeMonths(candidates));
+      return writeHalving(
+        candidates,
+        (part) => writeBatchIn(tx, part),
+        () => rowRefused,
+      );
     },
   };
+}
+
+const customersOf = (orders: readonly OrderToWrite[]): string[] => orders.map(({ order }) => order.customerId);
+
+function checkIn(writes: CustomerWrites, candidates: readonly Candidate[]): void {
+  try {
+    writes.check(housed(candidates));
+  } catch (error) {
+    asBusy(error);
+  }
+}
+
+/** For whoever owns the transaction, a customer that is being moved is like rows that are locked: the whole of it is run again. */
+function asBusy(error: unknown): never {
+  const isBusy = error instanceof SupersededError || (error instanceof StorageError && error.fault === null);
+  if (!isBusy) throw error;
+  throw new StorageError('storage_overloaded', error.message, { fault: { kind: 'serialization', sqlstate: null } });
 }
 
 /** Months of the orders that are to be stored. */

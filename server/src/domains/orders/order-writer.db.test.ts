@@ -6,7 +6,7 @@ import { dynamic, sql } from '../../storage/sql.ts';
 import { openCommitCutter } from '../../testing/commit-cutter.ts';
 import { createTestClient } from '../../testing/open-database.ts';
 import { testNow } from '../../testing/test-clock.ts';
-import { given, inconsistencies, openTestOrders, withItems } from '../../testing/test-orders.ts';
+import { emptyOrders, given, inconsistencies, openTestOrders, withItems } from '../../testing/test-orders.ts';
 import type { WriteMethod, WriteOutcome } from './order-batch-service.ts';
 import type { OrderToWrite } from './order-write-service.ts';
 
@@ -28,7 +28,7 @@ const countOf = async (customerId: string) => {
 
 beforeEach(async () => {
   clock.set(testNow);
-  await db.query(dynamic(sql`truncate orders, order_statuses, order_keys, customer_salts`));
+  await emptyOrders(db);
 });
 afterEach(async () => {
   expect(await inconsistencies(db)).toEqual([]);
@@ -247,7 +247,7 @@ test('by insert and by copy orders become the same rows', async () => {
       ),
       await db.query(dynamic(sql`select bucket, customer_id, kind, key, content_hash from order_keys order by key`)),
     ]);
-    await db.query(dynamic(sql`truncate orders, order_statuses, order_keys`));
+    await emptyOrders(db);
   }
   expect(stored[1]).toEqual(stored[0]);
   expect((stored[0] as unknown[][])[0]).toHaveLength(30);
@@ -390,7 +390,7 @@ describe('a salted customer', () => {
       code: 'storage_overloaded',
     });
     const waiting = write([numbered('1')]);
-    await db.query(dynamic(sql`update customer_salts set state = 'active', epoch = epoch + 1`));
+    await db.query(dynamic(sql`update customer_salts set state = 'active', drain_until = null, epoch = epoch + 1`));
     expect((await waiting)[0]).toMatchObject({ kind: 'created' });
   });
 });

@@ -11,6 +11,7 @@ import {
   type Statement,
   sql,
   statement,
+  statementByBucket,
   transpose,
   withRows,
 } from '../../storage/sql.ts';
@@ -105,27 +106,30 @@ export interface OrderStateUpdate extends StatusState {
   readonly orderId: OrderId;
 }
 
-export const updateOrderStates = statement<{ orderId: OrderId }, [readonly OrderStateUpdate[]]>(
+export const updateOrderStates = statementByBucket<{ orderId: OrderId }, [readonly OrderStateUpdate[]]>(
   'update_order_states',
-  `update orders o
+  (only) => `update orders o
       set status = u.status, status_at = u.status_at, status_seq = u.status_seq, last_seq = u.last_seq, reason = u.reason
      from unnest($1::uuid[], $2::smallint[], $3::text[], $4::timestamptz[], $5::int[], $6::int[], $7::text[])
        as u (order_id, bucket, status, status_at, status_seq, last_seq, reason)
-    where o.order_id = u.order_id and o.bucket = u.bucket
+    where o.order_id = u.order_id and o.bucket = u.bucket${only}
    returning o.order_id as "orderId"`,
-  (rows) =>
-    transpose(
-      rows.map((r) => [
-        r.orderId,
-        bucketOfId(r.orderId),
-        r.status,
-        formatInstant(r.statusAt),
-        r.statusSeq,
-        r.lastSeq,
-        r.reason,
-      ]),
-      7,
-    ),
+  {
+    ...{ column: 'o.bucket', at: 1 },
+    values: (rows) =>
+      transpose(
+        rows.map((r) => [
+          r.orderId,
+          bucketOfId(r.orderId),
+          r.status,
+          formatInstant(r.statusAt),
+          r.statusSeq,
+          r.lastSeq,
+          r.reason,
+        ]),
+        7,
+      ),
+  },
 );
 
 /** Which of these orders exist: for work that runs again after its commit was lost from sight. */

@@ -1,33 +1,33 @@
 import { DomainError } from '../../core/errors.ts';
-import type { OrderId } from '../../core/ids.ts';
+import { bucketOfId, type OrderId } from '../../core/ids.ts';
 import type { Currency } from '../../core/money.ts';
 import type { Clock, Month } from '../../core/time.ts';
 import { type Caches, noCaches } from '../../storage/cache/caches.ts';
-import type { CustomerLayouts } from '../../storage/customer-layouts.ts';
+import { type CustomerLayouts, drainingPatienceMs } from '../../storage/customer-layouts.ts';
+import type { CustomerWrites } from '../../storage/customer-writes.ts';
 import type { Database } from '../../storage/database.ts';
 import { StorageError } from '../../storage/faults.ts';
-import { createWriteQueue, type GroupCommitOptions } from '../../storage/group-commit.ts';
+import { createWriteQueue, type WriteQueueDeps } from '../../storage/group-commit.ts';
 import type { Order } from './order.ts';
 import type { WriteOutcome } from './order-batch-service.ts';
 import type { OrderErrorCode } from './order-errors.ts';
 import type { HistogramRow } from './order-histogram.ts';
 import { type HistogramRequest, readHistogram } from './order-histogram-service.ts';
 import { createOrderLookUps, type OrderLookUps } from './order-look-up-service.ts';
+import { likelyHome } from './order-placement.ts';
 import { createOrderReads, type OrderReads, orderNotFound } from './order-read-service.ts';
 import { type ReportOutcome, recordReports, type StatusReport } from './order-status-report-service.ts';
 import { type ReportedStatus, recordStatuses, refusalError, type StatusOutcome } from './order-status-service.ts';
 import { createOrderWriter, type OrderToWrite, type OrderWriter } from './order-write-service.ts';
 
-export interface OrdersDeps {
+export interface OrdersDeps extends WriteQueueDeps {
   readonly db: Database;
   readonly layouts: CustomerLayouts;
+  readonly writes: CustomerWrites;
   readonly clock: Clock;
   readonly defaultCurrency: Currency;
   /** Months that have partitions, oldest first. */
   readonly months: () => readonly Month[];
-  /** False writes each order and status in a transaction of its own: the baseline of the benchmark. */
-  readonly groupCommit: boolean;
-  readonly onCommit?: (queue: string, rows: number, durationMs: number) => void;
   /** Left out: every look-up asks the database. */
   readonly caches?: Caches;
 }
@@ -62,21 +62,34 @@ export interface Orders extends OrderReads, OrderLookUps {
 }
 
 export function createOrders(deps: OrdersDeps): Orders {
-  const { db, clock } = deps;
+  const { db, clock, layouts } = deps;
   const reads = createOrderReads(deps);
   const lookUps = createOrderLookUps(deps.caches ?? noCaches, reads);
   const { forgetOrders } = lookUps;
   const writer = forgetting(createOrderWriter(deps), forgetOrders);
-  const queue = <In, Out>(name: string, commit: GroupCommitOptions<In, Out>['commit']) =>
-    createWriteQueue(deps, { name, commit });
-  const orderQueue = queue<OrderToWrite, WriteOutcome>('orders', (rows) =>
+  const orderQueue = createWriteQueue<OrderToWrite, WriteOutcome | 'moving'>(deps, {
+    name: 'orders',
     // The queue halves: it knows which callers already have their answer, so no half is ever written twice.
-    writer.write(rows, { by: 'insert', olderMonths: 'refuse', badRows: 'throw' }),
-  );
-  const statusQueue = queue<ReportedStatus, StatusOutcome>('statuses', async (events) => {
-    const outcomes = await recordStatuses(db, clock, events);
-    forgetOrders(events.map(({ orderId }) => orderId));
-    return outcomes;
+    commit: (rows) => writer.writeCollected(rows),
+    bucketOf: ({ order, requestKey }) => likelyHome(order, requestKey, layouts.layoutsOf(order.customerId)),
+  });
+  /** Who waits for a customer that is being moved waits apart: the orders of others go on. */
+  const writeOne = async (order: OrderToWrite): Promise<WriteOutcome> => {
+    const deadlineMs = performance.now() + drainingPatienceMs;
+    for (;;) {
+      const outcome = await orderQueue.write(order);
+      if (outcome !== 'moving') return outcome;
+      await writer.whenWritable(order.order.customerId, deadlineMs);
+    }
+  };
+  const statusQueue = createWriteQueue<ReportedStatus, StatusOutcome>(deps, {
+    name: 'statuses',
+    async commit(events) {
+      const outcomes = await recordStatuses(db, clock, events);
+      forgetOrders(events.map(({ orderId }) => orderId));
+      return outcomes;
+    },
+    bucketOf: ({ orderId }) => bucketOfId(orderId),
   });
 
   return {
@@ -85,7 +98,7 @@ export function createOrders(deps: OrdersDeps): Orders {
     readHistogram: (request) => readHistogram(deps, request),
     writer,
     async createOrder(order) {
-      const outcome = await orderQueue.write(order).catch(refuseBadRow);
+      const outcome = await writeOne(order).catch(refuseBadRow);
       if (outcome.kind === 'created') return { order: outcome.order, replayed: false };
       if (outcome.kind === 'replayed') return { order: await reads.getOrder(outcome.orderId), replayed: true };
       throw refusedWrite(outcome.code, outcome.orderId);
@@ -112,14 +125,19 @@ export function createOrders(deps: OrdersDeps): Orders {
  * A writer that forgets what it changed before anybody is told, replays included: perhaps the commit that stored them was lost from sight.
  * What is written in a transaction of the caller's is announced when that commits.
  */
-const forgetting = (writer: OrderWriter, forget: (ids: readonly OrderId[]) => void): OrderWriter => ({
-  ...writer,
-  async write(orders, options) {
-    const outcomes = await writer.write(orders, options);
-    forget(outcomes.flatMap((outcome) => (outcome.kind === 'replayed' ? [outcome.orderId] : [])));
+const forgetting = (writer: OrderWriter, forget: (ids: readonly OrderId[]) => void): OrderWriter => {
+  const forgotten = <Outcome extends WriteOutcome | 'moving'>(outcomes: Outcome[]): Outcome[] => {
+    forget(
+      outcomes.flatMap((outcome) => (outcome !== 'moving' && outcome.kind === 'replayed' ? [outcome.orderId] : [])),
+    );
     return outcomes;
-  },
-});
+  };
+  return {
+    ...writer,
+    write: async (orders, options) => forgotten(await writer.write(orders, options)),
+    writeCollected: async (orders) => forgotten(await writer.writeCollected(orders)),
+  };
+};
 
 /** A row that the database refuses is the sender's affair, not a fault of the database. */
 function refuseBadRow(error: unknown): never {

@@ -6,7 +6,8 @@ import type { NewEvent, Shipment, ShipmentEvent } from './shipment.ts';
 import { announceShipments } from './shipment-announcement-service.ts';
 import { type ShipmentsChanged, tellChange } from './shipment-change.ts';
 import { type EventJudgement, type EventLog, eventLog, judgeEvent } from './shipment-events.ts';
-import { eventsOfShipments, insertEvents, lockShipments, type Owned, updateStates } from './shipment-store-queries.ts';
+import { lockAllShipments } from './shipment-lock-service.ts';
+import { eventsOfShipments, insertEvents, type Owned, updateStates } from './shipment-store-queries.ts';
 import { bucketOfShipment, byShipmentKey, keyText, type ShipmentKey } from './tracking-key.ts';
 
 /** An event that somebody reports of a shipment. */
@@ -97,7 +98,7 @@ export async function recordEventsIn(
 }
 
 async function openShipments(tx: Transaction, keys: readonly ShipmentKey[]): Promise<Map<string, OpenShipment>> {
-  const locked = await tx.run(lockShipments(keys));
+  const locked = await lockAllShipments(tx, keys);
   const logs = new Map<string, ShipmentEvent[]>(locked.map((shipment) => [keyText(shipment), []]));
   if (locked.length > 0)
     for (const { event, ...key } of await tx.run(eventsOfShipments(locked))) logs.get(keyText(key))?.push(event);

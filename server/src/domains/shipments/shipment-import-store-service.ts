@@ -13,6 +13,7 @@ import {
   planNew,
   type ShipmentPlan,
 } from './shipment-import-plan.ts';
+import { lockAllShipments } from './shipment-lock-service.ts';
 import { articlesByKeys, shipmentsByKeys, updateArticles, updateShipments } from './shipment-rows-queries.ts';
 import {
   articleValues,
@@ -21,7 +22,6 @@ import {
   copyShipments,
   eventsOfShipments,
   eventValues,
-  lockShipments,
   type Owned,
   type PlacedArticle,
   type ShipmentToStore,
@@ -96,7 +96,7 @@ export async function changeShipments<Rejection>(
 ): Promise<ImportOutcome<Rejection>[]> {
   if (wanted.length === 0) return [];
   const keys = wanted.map(({ candidate }) => candidate.key);
-  await tx.run(lockShipments(keys));
+  await lockAllShipments(tx, keys);
   // In later statements, which see what others committed before the locks were given.
   const stored = await findStored(tx.run, keys);
   const events = await findEvents(tx.run, keys);

@@ -4,6 +4,7 @@ import { bucketOf } from '../../core/bucket.ts';
 import { newOrderId } from '../../core/ids.ts';
 import type { Instant, PlainDate } from '../../core/time.ts';
 import { dynamic, type Statement, sql } from '../../storage/sql.ts';
+import { onCitus } from '../../testing/on-citus.ts';
 import { openTestDatabase } from '../../testing/open-database.ts';
 import { testNow } from '../../testing/test-clock.ts';
 import { everyShipment, insertShipmentRows, shipmentRow } from '../../testing/test-shipment-rows.ts';
@@ -123,7 +124,8 @@ describe('one shipment', () => {
   });
 });
 
-describe('a plan from the time when there were few shipments', () => {
+// A shard plans each statement anew, for the rows that are there then: on Citus no plan stays.
+describe.skipIf(onCitus)('a plan from the time when there were few shipments', () => {
   const key = { carrierKey: 'FEW', trackingKey: '1' };
   beforeAll(async () => {
     await insertShipmentRows(db, [shipmentRow({ carrier: 'Few', trackingNumber: '1' })]);

@@ -1,7 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { dayMs, type Instant } from '../../core/time.ts';
 import { dynamic, type Statement, sql } from '../../storage/sql.ts';
+import { onCitus } from '../../testing/on-citus.ts';
 import { openTestDatabase } from '../../testing/open-database.ts';
+import { shardPlans } from '../../testing/shard-plans.ts';
 import { everyShipment } from '../../testing/test-shipment-rows.ts';
 import type { ShipmentFilter } from './shipment.ts';
 import { defaultSilentMs } from './shipment-attention.ts';
@@ -22,16 +24,26 @@ interface PlanNode {
   readonly Plans?: readonly PlanNode[];
 }
 
+type Explained = { readonly 'QUERY PLAN': readonly [{ readonly Plan: PlanNode }] };
+
 interface Executed {
   readonly rows: number;
-  /** Rows that scans of tables touched, those a filter threw away included. */
+  /** Rows that scans of tables touched, those a filter threw away included; on Citus of the shard that touched most. */
   readonly touched: number;
   readonly scans: readonly string[];
 }
 
-/** Runs it with one plan for all values, as the read connections do (storage/read-clients.ts), or as counts are. */
-async function executed({ text, values }: Statement<unknown>, how: 'read' | 'count' = 'read'): Promise<Executed> {
-  return db.session(async (session) => {
+/**
+ * Runs it with one plan for all values, as the read connections do (storage/read-clients.ts), or as counts are; on Citus with a plan
+ * for these values, and each shard with one of its own.
+ */
+async function explained({ text, values }: Statement<unknown>, how: 'read' | 'count'): Promise<PlanNode> {
+  const explain = 'explain (analyze, timing off, format json)';
+  const [row] = await db.session(async (session) => {
+    if (onCitus) {
+      await session.script('set citus.explain_all_tasks = on');
+      return session.run<Explained>({ text: `${explain} ${text}`, values });
+    }
     if (how === 'read')
       await session.script(
         'set plan_cache_mode = force_generic_plan; set enable_sort = off; set enable_bitmapscan = off; set enable_seqscan = off',
@@ -39,21 +51,37 @@ async function executed({ text, values }: Statement<unknown>, how: 'read' | 'cou
     else await session.script('set enable_seqscan = off; set enable_bitmapscan = off');
     await session.script(`prepare p as ${text}`);
     const list = values.length === 0 ? '' : `(${values.map(literal).join(', ')})`;
-    const [row] = await session.run<{ 'QUERY PLAN': { Plan: PlanNode }[] }>({
-      text: `explain (analyze, timing off, format json) execute p${list}`,
-      values: [],
-    });
-    const flat = (node: PlanNode): PlanNode[] => [node, ...(node.Plans ?? []).flatMap(flat)];
-    const plan = row?.['QUERY PLAN'][0]?.Plan;
-    if (plan === undefined) throw new Error('no plan');
-    const scans = flat(plan).filter((node) => node['Relation Name'] !== undefined && node['Actual Loops'] > 0);
-    const touched = scans.reduce(
+    return session.run<Explained>({ text: `${explain} execute p${list}`, values: [] });
+  });
+  if (row === undefined) throw new Error('no plan');
+  return row['QUERY PLAN'][0].Plan;
+}
+
+async function executed(statement: Statement<unknown>, how: 'read' | 'count' = 'read'): Promise<Executed> {
+  const plan = await explained(statement, how);
+  const flat = (node: PlanNode): PlanNode[] => [node, ...(node.Plans ?? []).flatMap(flat)];
+  const scans = (onCitus ? shardPlans<PlanNode>(plan) : [plan]).map((one) =>
+    flat(one).filter((node) => node['Relation Name'] !== undefined && node['Actual Loops'] > 0),
+  );
+  const touched = scans.map((nodes) =>
+    nodes.reduce(
       (sum, node) => sum + (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'],
       0,
-    );
-    return { rows: plan['Actual Rows'], touched, scans: scans.map((node) => node['Node Type']) };
-  });
+    ),
+  );
+  return {
+    rows: plan['Actual Rows'],
+    touched: Math.max(...touched),
+    scans: scans.flat().map((node) => node['Node Type']),
+  };
 }
+
+/**
+ * The settings of the read connections do not reach the nodes of a cluster: a shard may find more rows by a bitmap and sort them rather
+ * than walk an index that is in order, where that is cheaper for it. The more rows there are, the less it is.
+ */
+const sorting = onCitus ? 4 : 1;
+const isDear = (scan: string): boolean => (onCitus ? scan === 'Seq Scan' : !scan.startsWith('Index'));
 
 function literal(value: unknown): string {
   if (Array.isArray(value)) return `array[${value.map(literal).join(', ')}]::text[]`;
@@ -157,8 +185,8 @@ describe('a page reads little more than the rows it shows', () => {
   ])('%s', async (_, filter, rows) => {
     const read = (await page(filter)).page;
     expect(read.rows).toBe(rows);
-    expect(read.touched).toBeLessThanOrEqual(rows + stretches);
-    expect(read.scans.filter((scan) => !scan.startsWith('Index'))).toEqual([]);
+    expect(read.touched).toBeLessThanOrEqual(sorting * (rows + stretches));
+    expect(read.scans.filter(isDear)).toEqual([]);
   });
 
   test('from the middle of each order', async () => {
@@ -171,9 +199,10 @@ describe('a page reads little more than the rows it shows', () => {
     for (const filter of [{}, { carrierKey: 'DHL' }, { cityKey: 'paris' }]) {
       const read = (await page(filter, { ...row, at: null })).page;
       expect(read.rows).toBe(limit);
-      expect(read.touched).toBeLessThanOrEqual(limit + stretches);
+      expect(read.touched).toBeLessThanOrEqual(sorting * (limit + stretches));
     }
     const changes = (await page({ updatedFrom }, row)).page;
+    expect(changes.rows).toBe(limit);
     expect(changes.touched).toBe(limit);
   });
 });
@@ -188,9 +217,9 @@ describe('where no index decides the whole filter', () => {
     ['those of a status that need attention', { needsAttention: attention, statuses: ['exception'] }, 200],
   ])('%s: one look is bounded, also the one that finds its end', async (_, filter, bound) => {
     const { page: read, end } = await page(filter);
-    expect(read.touched).toBeLessThanOrEqual(bound + stretches);
-    expect(end.touched).toBeLessThanOrEqual(bound + stretches);
-    expect(read.scans.filter((scan) => !scan.startsWith('Index'))).toEqual([]);
+    expect(read.touched).toBeLessThanOrEqual(sorting * (bound + stretches));
+    expect(end.touched).toBeLessThanOrEqual(sorting * (bound + stretches));
+    expect(read.scans.filter(isDear)).toEqual([]);
   });
 });
 
@@ -211,7 +240,7 @@ test.each<[string, Partial<ShipmentFilter>, number]>([
   ['of those that need attention', { needsAttention: attention }, 200],
 ])('a count %s reads no more than its bound', async (_, filter, bound) => {
   const read = await executed(countShipments(accessTo({ ...everyShipment, ...filter }), 10_001), 'count');
-  expect(read.touched).toBeLessThanOrEqual(bound);
+  expect(read.touched).toBeLessThanOrEqual(sorting * bound);
 });
 
 test('every statement with a known key has its bucket', () => {

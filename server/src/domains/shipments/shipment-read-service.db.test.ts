@@ -127,10 +127,11 @@ const filters = sparse.map(([filter, kept]) => ({
 }));
 
 describe('a list', () => {
+  // Thousands of pages: a cluster takes minutes for them.
   test.each([
     ['reads', reads],
     ['reads that look at few rows at once', shortSighted],
-  ] as const)('walked to its end has every shipment once, in order: %s', async (_, from) => {
+  ] as const)('walked to its end has every shipment once, in order: %s', { timeout: 600_000 }, async (_, from) => {
     await fc.assert(
       fc.asyncProperty(
         filters,

@@ -63,6 +63,8 @@ const scannedCap = 50_000;
 const streamPageRows = 500;
 // Some milliseconds.
 const defaultScannedRows = 5_000;
+/** On Citus, where each shard sends as many rows as one machine would read. */
+export const scannedRowsOfShards = 500;
 /** How often one page looks on where the index alone does not decide. */
 const looksPerPage = 4;
 

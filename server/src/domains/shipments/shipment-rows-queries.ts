@@ -1,4 +1,4 @@
-import { type Statement, statement, transpose, withRows } from '../../storage/sql.ts';
+import { type Statement, statement, statementByBucket, transpose, withRows } from '../../storage/sql.ts';
 import type { Article, Shipment } from './shipment.ts';
 import {
   articleColumns,
@@ -71,19 +71,23 @@ export const articlesByKeys = (keys: readonly ShipmentKey[]): Statement<StoredAr
   }));
 
 /** Changed articles, found by their keys; their shipments are locked. */
-export const updateArticles = statement<never, [readonly Owned<PlacedArticle>[]]>(
+export const updateArticles = statementByBucket<never, [readonly Owned<PlacedArticle>[]]>(
   'update_shipment_articles',
-  `update shipment_articles a set name = u.name, quantity = u.quantity, unit_price_minor = u.unit_price_minor, sku = u.sku
+  (
+    only,
+  ) => `update shipment_articles a set name = u.name, quantity = u.quantity, unit_price_minor = u.unit_price_minor, sku = u.sku
      from unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::int[], $6::text[], $7::int[], $8::bigint[], $9::text[])
        as u (tracking_key, carrier_key, bucket, article_key, position, name, quantity, unit_price_minor, sku)
-    where ${onKey('a')} and a.article_key = u.article_key`,
-  (articles) => transpose(articles.map(articleValues), 9),
+    where ${onKey('a')} and a.article_key = u.article_key${only}`,
+  { column: 'a.bucket', at: 2, values: (articles) => transpose(articles.map(articleValues), 9) },
 );
 
 /** Changed shipments, locked before. Carrier and number as given, the currency and the hash stay as they are. */
-export const updateShipments = statement<never, [readonly ShipmentToStore[]]>(
+export const updateShipments = statementByBucket<never, [readonly ShipmentToStore[]]>(
   'update_imported_shipments',
-  `update shipments s set sender_address = u.sender_address, sender_street = u.sender_street, sender_postal_code = u.sender_postal_code,
+  (
+    only,
+  ) => `update shipments s set sender_address = u.sender_address, sender_street = u.sender_street, sender_postal_code = u.sender_postal_code,
        sender_city = u.sender_city, sender_country = u.sender_country, receiver_address = u.receiver_address,
        receiver_street = u.receiver_street, receiver_postal_code = u.receiver_postal_code, receiver_city = u.receiver_city,
        receiver_country = u.receiver_country, receiver_city_key = u.receiver_city_key, order_id = u.order_id,
@@ -96,8 +100,8 @@ export const updateShipments = statement<never, [readonly ShipmentToStore[]]>(
        as u (tracking_key, carrier_key, bucket, sender_address, sender_street, sender_postal_code, sender_city, sender_country,
          receiver_address, receiver_street, receiver_postal_code, receiver_city, receiver_country, receiver_city_key, order_id,
          expected_on, status, status_code, status_at, status_seq, last_seq, moved_at, imported_status, version, updated_at)
-    where ${onKey('s')}`,
-  (shipments) => transpose(shipments.map(updateValues), 25),
+    where ${onKey('s')}${only}`,
+  { column: 's.bucket', at: 2, values: (shipments) => transpose(shipments.map(updateValues), 25) },
 );
 
 // Places in `shipmentValues` of what an update does not touch: shipment_id, carrier, tracking_number, currency, content_hash, created_at.

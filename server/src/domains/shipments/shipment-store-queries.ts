@@ -2,7 +2,7 @@ import type { Bucket } from '../../core/bucket.ts';
 import type { ShipmentId } from '../../core/ids.ts';
 import { formatInstant, type Instant } from '../../core/time.ts';
 import type { CopyValue } from '../../storage/copy.ts';
-import { type Statement, statement, transpose, withRows } from '../../storage/sql.ts';
+import { type Statement, statement, statementByBucket, transpose, withRows } from '../../storage/sql.ts';
 import { type Address, type Article, articleKeyOf, cityKey, type Shipment, type ShipmentEvent } from './shipment.ts';
 import { eventColumns, eventOf, shipmentColumns, shipmentOf } from './shipment-columns-queries.ts';
 import type { PlacedShipment } from './shipment-placement.ts';
@@ -106,13 +106,13 @@ export interface StoredKey extends ShipmentKey {
 }
 
 /** What stands under these keys. */
-export const storedKeys = statement<StoredKey, [readonly ShipmentKey[]]>(
+export const storedKeys = statementByBucket<StoredKey, [readonly ShipmentKey[]]>(
   'stored_shipment_keys',
-  `select s.tracking_key as "trackingKey", s.carrier_key as "carrierKey", s.shipment_id as "shipmentId",
+  (only) => `select s.tracking_key as "trackingKey", s.carrier_key as "carrierKey", s.shipment_id as "shipmentId",
           encode(s.content_hash, 'hex') as "contentHash"
      from unnest($1::text[], $2::text[], $3::smallint[]) as u (tracking_key, carrier_key, bucket)
-     join shipments s on s.tracking_key = u.tracking_key and s.carrier_key = u.carrier_key and s.bucket = u.bucket`,
-  (keys) => keyArrays(keys),
+     join shipments s on s.tracking_key = u.tracking_key and s.carrier_key = u.carrier_key and s.bucket = u.bucket${only}`,
+  { column: 's.bucket', at: 2, values: (keys) => keyArrays(keys) },
 );
 
 /** A row that belongs to a shipment. */
@@ -260,31 +260,34 @@ export interface StateUpdate extends StatusState, ShipmentKey {
 }
 
 /** Writes what the events say. The rows are locked: `version` and `updatedAt` were read then. */
-export const updateStates = statement<ShipmentKey, [readonly StateUpdate[]]>(
+export const updateStates = statementByBucket<ShipmentKey, [readonly StateUpdate[]]>(
   'update_shipment_states',
-  `update shipments s
+  (only) => `update shipments s
       set status = u.status, status_code = u.status_code, status_at = u.status_at, status_seq = u.status_seq,
           last_seq = u.last_seq, moved_at = u.moved_at, version = u.version, updated_at = u.updated_at
      from unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::timestamptz[], $7::int[], $8::int[],
           $9::timestamptz[], $10::int[], $11::timestamptz[])
        as u (tracking_key, carrier_key, bucket, status, status_code, status_at, status_seq, last_seq, moved_at, version, updated_at)
-    where s.tracking_key = u.tracking_key and s.carrier_key = u.carrier_key and s.bucket = u.bucket
+    where s.tracking_key = u.tracking_key and s.carrier_key = u.carrier_key and s.bucket = u.bucket${only}
    returning s.tracking_key as "trackingKey", s.carrier_key as "carrierKey"`,
-  (rows) =>
-    transpose(
-      rows.map((row) => [
-        row.trackingKey,
-        row.carrierKey,
-        bucketOfShipment(row),
-        row.status,
-        row.decidedBy?.code ?? null,
-        row.decidedBy === null ? null : formatInstant(row.decidedBy.occurredAt),
-        row.decidedBy?.seq ?? null,
-        row.lastSeq,
-        formatInstant(row.movedAt),
-        row.version,
-        formatInstant(row.updatedAt),
-      ]),
-      11,
-    ),
+  {
+    ...{ column: 's.bucket', at: 2 },
+    values: (rows) =>
+      transpose(
+        rows.map((row) => [
+          row.trackingKey,
+          row.carrierKey,
+          bucketOfShipment(row),
+          row.status,
+          row.decidedBy?.code ?? null,
+          row.decidedBy === null ? null : formatInstant(row.decidedBy.occurredAt),
+          row.decidedBy?.seq ?? null,
+          row.lastSeq,
+          formatInstant(row.movedAt),
+          row.version,
+          formatInstant(row.updatedAt),
+        ]),
+        11,
+      ),
+  },
 );

@@ -86,7 +86,7 @@ interface Explained {
 /** Counts at most `cap` shipments. */
 export const countUpTo = (cap: number): Statement<{ rows: number }> =>
   dynamic(sql<{ rows: number }>`
-    select count(*)::float8 as rows from (select from shipments limit ${cap}) counted`);
+    select count(*)::float8 as rows from (select 1 from shipments limit ${cap}) counted`);
 
 /** How many the planner expects: it looks at the files, so that tables never analysed are guessed well enough. */
 export const explainRows = (): Statement<Explained> => ({

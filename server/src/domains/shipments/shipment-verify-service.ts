@@ -2,8 +2,9 @@ import type { Clock, Instant } from '../../core/time.ts';
 import type { Transaction } from '../../storage/transaction.ts';
 import type { Shipment, ShipmentEvent } from './shipment.ts';
 import { announceShipments } from './shipment-announcement-service.ts';
+import { lockAllShipments } from './shipment-lock-service.ts';
 import { deriveStatus, type StatusState } from './shipment-status.ts';
-import { eventsOfShipments, lockShipments, storedKeys, updateStates } from './shipment-store-queries.ts';
+import { eventsOfShipments, storedKeys, updateStates } from './shipment-store-queries.ts';
 import { articlesIn, eventsIn, type KeySpan, shipmentsIn, shipmentsWithEvents } from './shipment-verify-queries.ts';
 import { bucketOfShipment, keyText, type ShipmentKey } from './tracking-key.ts';
 
@@ -136,7 +137,7 @@ export async function mendShipments(
 }
 
 async function mendThese(tx: Transaction, keys: readonly ShipmentKey[], clock: Clock): Promise<ShipmentKey[]> {
-  const locked = await tx.run(lockShipments(keys));
+  const locked = await lockAllShipments(tx, keys);
   const logs = new Map(locked.map((shipment) => [keyText(shipment), [] as ShipmentEvent[]]));
   for (const { event, ...key } of await tx.run(eventsOfShipments(keys))) logs.get(keyText(key))?.push(event);
   const now = clock.now();

@@ -4,7 +4,8 @@ import type { Clock } from '../../core/time.ts';
 import { type Caches, noCaches } from '../../storage/cache/caches.ts';
 import type { Database } from '../../storage/database.ts';
 import { StorageError } from '../../storage/faults.ts';
-import { createWriteQueue, type GroupCommitOptions } from '../../storage/group-commit.ts';
+import { createWriteQueue, type WriteQueueDeps } from '../../storage/group-commit.ts';
+import { oneNode } from '../../storage/node-map.ts';
 import type { Shipment, ShipmentDetail, ShipmentErrorCode } from './shipment.ts';
 import type { ShipmentOutcome } from './shipment-batch-service.ts';
 import type { ShipmentsChanged } from './shipment-change.ts';
@@ -16,16 +17,14 @@ import {
 } from './shipment-events-service.ts';
 import { createShipmentImports, type ShipmentImports } from './shipment-imports-service.ts';
 import { createShipmentLookUps, type ShipmentLookUps } from './shipment-look-up-service.ts';
-import { createShipmentReads, type ShipmentReads } from './shipment-read-service.ts';
+import { createShipmentReads, type ShipmentReads, scannedRowsOfShards } from './shipment-read-service.ts';
 import { createShipmentWriter, type ShipmentToWrite, type ShipmentWriter } from './shipment-write-service.ts';
+import { bucketOfShipment } from './tracking-key.ts';
 
-export interface ShipmentsDeps {
+export interface ShipmentsDeps extends WriteQueueDeps {
   readonly db: Database;
   readonly clock: Clock;
   readonly defaultCurrency: Currency;
-  /** False writes each shipment and event in a transaction of its own: the baseline of the benchmark. */
-  readonly groupCommit: boolean;
-  readonly onCommit?: (queue: string, rows: number, durationMs: number) => void;
   /** Told after each commit which shipments it made or changed, before their writers are answered. Must not throw. */
   readonly onChange?: ShipmentsChanged;
   /** Left out: every look-up asks the database. */
@@ -65,7 +64,8 @@ export interface Shipments extends ShipmentReads, ShipmentLookUps {
 }
 
 export function createShipments(given: ShipmentsDeps): Shipments {
-  const reads = createShipmentReads(given);
+  const isOneNode = given.nodes === undefined || given.nodes === oneNode;
+  const reads = createShipmentReads(isOneNode ? given : { ...given, scannedRows: scannedRowsOfShards });
   const lookUps = createShipmentLookUps(given.caches ?? noCaches, reads.findShipment);
   const onChange: ShipmentsChanged = (keys) => {
     lookUps.forgetShipments(keys);
@@ -89,15 +89,17 @@ export function createShipments(given: ShipmentsDeps): Shipments {
       return outcomes;
     },
   };
-  const queue = <In, Out>(name: string, commit: GroupCommitOptions<In, Out>['commit']) =>
-    createWriteQueue(deps, { name, commit });
-  const shipmentQueue = queue<ShipmentToWrite, ShipmentOutcome>('shipments', (rows) =>
+  const shipmentQueue = createWriteQueue<ShipmentToWrite, ShipmentOutcome>(deps, {
+    name: 'shipments',
     // The queue halves: it knows which callers already have their answer, so no half is ever written twice.
-    writer.write(rows, { by: 'insert', badRows: 'throw' }),
-  );
-  const eventQueue = queue<EventToRecord, EventOutcome>('shipment events', (events) =>
-    recorder.record(events, { badRows: 'throw' }),
-  );
+    commit: (rows) => writer.write(rows, { by: 'insert', badRows: 'throw' }),
+    bucketOf: ({ shipment }) => bucketOfShipment(shipment),
+  });
+  const eventQueue = createWriteQueue<EventToRecord, EventOutcome>(deps, {
+    name: 'shipment events',
+    commit: (events) => recorder.record(events, { badRows: 'throw' }),
+    bucketOf: ({ key }) => bucketOfShipment(key),
+  });
 
   return {
     ...reads,

@@ -1,5 +1,5 @@
 import type { TicketId } from '../../core/ids.ts';
-import { statement, transpose } from '../../storage/sql.ts';
+import { statement, statementByBucket, transpose } from '../../storage/sql.ts';
 import type { PlacedTicketKey, TicketKeyKind } from './ticket.ts';
 
 export interface TicketKeyInsert extends PlacedTicketKey {
@@ -38,14 +38,17 @@ export interface TicketKeyRow {
   readonly contentHash: string;
 }
 
-export const selectTicketKeys = statement<TicketKeyRow, [readonly PlacedTicketKey[]]>(
+export const selectTicketKeys = statementByBucket<TicketKeyRow, [readonly PlacedTicketKey[]]>(
   'select_ticket_keys',
-  `select k.holder, k.kind, k.key, k.ticket_id as "ticketId", encode(k.content_hash, 'hex') as "contentHash"
+  (only) => `select k.holder, k.kind, k.key, k.ticket_id as "ticketId", encode(k.content_hash, 'hex') as "contentHash"
      from unnest($1::smallint[], $2::text[], $3::text[], $4::text[]) as u (bucket, holder, kind, key)
-     join ticket_keys k on k.bucket = u.bucket and k.holder = u.holder and k.kind = u.kind and k.key = u.key`,
-  (keys) =>
-    transpose(
-      keys.map((k) => [k.bucket, k.holder, k.kind, k.key]),
-      4,
-    ),
+     join ticket_keys k on k.bucket = u.bucket and k.holder = u.holder and k.kind = u.kind and k.key = u.key${only}`,
+  {
+    ...{ column: 'k.bucket', at: 0 },
+    values: (keys) =>
+      transpose(
+        keys.map((k) => [k.bucket, k.holder, k.kind, k.key]),
+        4,
+      ),
+  },
 );

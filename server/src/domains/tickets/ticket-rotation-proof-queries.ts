@@ -44,7 +44,7 @@ export const provePart = (own: OwnGeneration, part: BucketPart): Statement<Scope
                              and v.bucket = t.bucket and v.ticket_id = t.ticket_id)
           and not exists (select from ticket_tokens k where k.generation >= ${sql.lit(own.generation)} and ${inPart('k', part)}
                              and k.bucket = t.bucket and k.ticket_id = t.ticket_id))::float8 as "withoutToken",
-      (select count(*) from (select from ticket_tokens k where ${inPart('k', part)}
+      (select count(*) from (select 1 from ticket_tokens k where ${inPart('k', part)}
                               group by k.bucket, k.token having count(*) > 1) twice)::float8 as duplicates,
       (select count(*)
          from ticket_tokens k
@@ -67,27 +67,30 @@ export interface EventCounts extends ScopeCounts {
   readonly last: TicketId | null;
 }
 
-/** The next tickets of one event, in the order of their ids. */
+/** The next tickets of one event, in the order of their ids. Each count for itself: Citus has no sub-select beside an aggregate. */
 export const proveEventPart = (own: OwnGeneration, part: EventPart): Statement<EventCounts> =>
   dynamic(sql`
     with page as materialized (
       select t.ticket_id, t.bucket, t.voided_at is not null as is_void from tickets t
        where t.event = ${part.event} and t.ticket_id > ${part.after}::uuid order by t.ticket_id limit ${part.rows})
-    select count(*)::float8 as looked, count(*) filter (where not is_void)::float8 as tickets,
-      (select p.ticket_id from page p order by p.ticket_id desc limit 1) as last,
-      count(*) filter (where not is_void and not exists (
-        select from ticket_tokens k where k.bucket = page.bucket and k.ticket_id = page.ticket_id
-           and k.generation >= ${sql.lit(own.generation)}))::float8 as "withoutToken",
-      (select count(*) from page p join ticket_tokens k on k.bucket = p.bucket and k.ticket_id = p.ticket_id
-        where k.generation >= ${sql.lit(own.generation)}
-          and exists (select from ticket_tokens o where o.bucket = k.bucket and o.token = k.token
-                         and (o.ticket_id <> k.ticket_id or o.generation <> k.generation)))::float8 as duplicates,
-      (select count(*) from page p join ticket_tokens k on k.bucket = p.bucket and k.ticket_id = p.ticket_id
-        where k.generation < ${sql.lit(own.generation)}
-          and not exists (select from token_generations newer
-                           where newer.generation > k.generation and (newer.event is null or newer.event = ${part.event})
-                             and ${reached('newer', own)}))::float8 as "oldThatVerify"
-      from page`);
+    select looked::float8 as looked, tickets::float8 as tickets,
+           (select p.ticket_id from page p order by p.ticket_id desc limit 1) as last, (tickets - with_token)::float8 as "withoutToken",
+           duplicates::float8 as duplicates, old::float8 as "oldThatVerify"
+      from (select count(*) as looked, count(*) filter (where not p.is_void) as tickets from page p) counted,
+           (select count(distinct k.ticket_id) as with_token
+              from page p join ticket_tokens k on k.bucket = p.bucket and k.ticket_id = p.ticket_id
+             where not p.is_void and k.generation >= ${sql.lit(own.generation)}) current,
+           (select count(*) as duplicates
+              from page p join ticket_tokens k on k.bucket = p.bucket and k.ticket_id = p.ticket_id
+             where k.generation >= ${sql.lit(own.generation)}
+               and exists (select from ticket_tokens o where o.bucket = k.bucket and o.token = k.token
+                              and (o.ticket_id <> k.ticket_id or o.generation <> k.generation))) twice,
+           (select count(*) as old
+              from page p join ticket_tokens k on k.bucket = p.bucket and k.ticket_id = p.ticket_id
+             where k.generation < ${sql.lit(own.generation)}
+               and not exists (select from token_generations newer
+                                where newer.generation > k.generation and (newer.event is null or newer.event = ${part.event})
+                                  and ${reached('newer', own)})) accepted`);
 
 /** What the tickets outside the scope of a rotation of one event prove. */
 export interface OutsideCounts {

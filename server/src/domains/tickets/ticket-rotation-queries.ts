@@ -42,8 +42,9 @@ export interface NewGeneration {
 export const insertGeneration = statement<OwnGeneration, [NewGeneration]>(
   'insert_generation',
   `insert into token_generations (generation, event, run_id, created_at, refused_from, purge_from)
-   select $1::int, $2::text, $3::text, at, at + make_interval(secs => $4::int), at + make_interval(secs => $4::int, days => $5::int)
-     from date_trunc('milliseconds', clock_timestamp()) at
+   values ($1::int, $2::text, $3::text, date_trunc('milliseconds', statement_timestamp()),
+           date_trunc('milliseconds', statement_timestamp()) + make_interval(secs => $4::int),
+           date_trunc('milliseconds', statement_timestamp()) + make_interval(secs => $4::int, days => $5::int))
    returning generation, event, refused_from as "refusedFrom", created_at as "createdAt"`,
   (g) => [g.generation, g.event, g.runId, g.graceSeconds, g.keepDays],
 );
@@ -147,7 +148,7 @@ export const countTickets = statement<{ rows: number; exact: boolean }, [number]
   'count_tickets',
   `select case when exact then counted else estimated end::float8 as rows, exact
      from (select counted, estimated, counted < $1 as exact
-             from (select count(*) as counted from (select from tickets limit $1) first) c,
+             from (select count(*) as counted from (select 1 from tickets limit $1) first) c,
                   (select greatest(reltuples, $1) as estimated from pg_class where oid = 'tickets'::regclass) e) f`,
   (limit) => [limit],
 );

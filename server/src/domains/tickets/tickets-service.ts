@@ -1,9 +1,10 @@
+import { bucketOf } from '../../core/bucket.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { TicketId } from '../../core/ids.ts';
 import type { Clock } from '../../core/time.ts';
 import type { Database } from '../../storage/database.ts';
 import { StorageError } from '../../storage/faults.ts';
-import { createWriteQueue } from '../../storage/group-commit.ts';
+import { createWriteQueue, type WriteQueueDeps } from '../../storage/group-commit.ts';
 import type { Ticket, TicketErrorCode } from './ticket.ts';
 import type { TicketOutcome } from './ticket-batch-service.ts';
 import { createTicketReads, type TicketReads } from './ticket-read-service.ts';
@@ -11,12 +12,9 @@ import { createTicketTokens, type TicketTokens } from './ticket-token-service.ts
 import { createTicketWriter, type TicketToWrite, type TicketWriter } from './ticket-write-service.ts';
 import { voidTicket } from './tickets-queries.ts';
 
-export interface TicketsDeps {
+export interface TicketsDeps extends WriteQueueDeps {
   readonly db: Database;
   readonly clock: Clock;
-  /** False writes each ticket in a transaction of its own: the baseline of the benchmark. */
-  readonly groupCommit: boolean;
-  readonly onCommit?: (queue: string, rows: number, durationMs: number) => void;
 }
 
 /** What became of one ticket that was sent. */
@@ -52,6 +50,7 @@ export function createTickets(deps: TicketsDeps): Tickets {
     name: 'tickets',
     // The queue halves: it knows which callers already have their answer, so no half is ever written twice.
     commit: (rows) => writer.write(rows, { by: 'insert', badRows: 'throw' }),
+    bucketOf: ({ ticket }) => bucketOf(ticket.holder),
   });
 
   return {

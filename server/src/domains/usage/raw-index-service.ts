@@ -15,7 +15,7 @@ export interface RawIndex {
 // A partition with fewer new rows than that is read in no time.
 const rowsWorthLooking = 5_000;
 
-export function createRawIndex(session: Session): RawIndex {
+export function createRawIndex(session: Session, isCitus: boolean): RawIndex {
   const newRows = new Map<Day, number>();
   const analysed = new Set<Day>();
 
@@ -41,7 +41,8 @@ export function createRawIndex(session: Session): RawIndex {
         try {
           // A vacuum that is at the same table does both as well, so nobody waits for it.
           await session.script(`begin; set local lock_timeout = '50ms'`);
-          await session.run(summariseIndex(batchIndexOf(day)));
+          // Of Citus the index stands on other nodes, where vacuum does it.
+          if (!isCitus) await session.run(summariseIndex(batchIndexOf(day)));
           await analyseOnce(day);
           await session.script('commit');
           newRows.delete(day);

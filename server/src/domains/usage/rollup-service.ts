@@ -6,7 +6,8 @@ import type { Database, Session } from '../../storage/database.ts';
 import { isTransient, withRetry } from '../../storage/retry.ts';
 import { createRawIndex, type RawIndex } from './raw-index-service.ts';
 import { createRollupPace, maxRows, type RollupPace } from './rollup-pace.ts';
-import { type OpenSummary, selectOpenSummary } from './usage-ledger-queries.ts';
+import type { BatchId } from './usage.ts';
+import { lockSums, type OpenSummary, selectOpenSummary } from './usage-ledger-queries.ts';
 import {
   addToSums,
   type Claim,
@@ -26,7 +27,10 @@ export interface RollupReport {
 }
 
 export interface Rollup {
-  /** Rolls up until no batch that was open when it began is. Waits for a rollup of another process. */
+  /**
+   * Rolls up until no batch that was open when it began is. Waits for a rollup of another process. On Citus it leaves out batches
+   * that are being committed, and those that a lost node has left half committed until they are recovered.
+   */
   once(): Promise<RollupReport>;
   /** A server's part: goes on by itself until it is closed. */
   start(): { close(): Promise<void> };
@@ -108,13 +112,13 @@ function withSession<T>(deps: RollupDeps, work: (step: Step) => Promise<T>): Pro
   return deps.db.session(async (session) => {
     // Sums of a million keys are hashed or sorted in memory.
     await session.script(`set work_mem = '64MB'`);
-    const rawIndex = createRawIndex(session);
+    const rawIndex = createRawIndex(session, deps.isCitus === true);
     return work(async (lock, mostRows, claimed = () => {}) => {
       const report = await withRetry(
         () => inTransaction(session, () => rollUp(session, deps, { lock, mostRows, claimed, rawIndex })),
         isTransient,
       );
-      if (report !== null && deps.isCitus !== true) await rawIndex.keepUp();
+      if (report !== null) await rawIndex.keepUp();
       if (report !== null && report.batches > 0) deps.onRollup?.(report);
       return report;
     });
@@ -148,29 +152,31 @@ async function rollUp(
   { lock, mostRows, claimed: tellClaimed, rawIndex }: Rolling,
 ): Promise<RollupReport | null> {
   const startedMs = performance.now();
+  const isCitus = deps.isCitus === true;
   if (lock === 'wait') await session.run(lockRollup());
   else if ((await session.run(tryLockRollup()))[0]?.got !== true) return null;
-  const claimed = firstRows(await session.run(claimBatches(maxBatches)), mostRows);
+  const open = await session.run(claimBatches(maxBatches));
+  const claimed = isCitus ? await firstComplete(session, open, mostRows) : firstRows(open, mostRows);
   tellClaimed(claimed.reduce((sum, batch) => sum + batch.rows, 0));
   let rows = 0;
   for (const summand of ['records', 'adjustments'] as const) {
-    const batches = claimed.filter((batch) => batch.rows > 0 && (batch.kind === summand || batch.kind === 'direct'));
+    const batches = ofSummand(claimed, summand);
     const claim = claimOf(batches);
     if (claim === null) continue;
-    if (deps.isCitus === true && !(await isComplete(session, claim, { summand, batches })))
-      return { batches: 0, rows: 0, durationMs: performance.now() - startedMs };
-    for (const statement of addToSums(claim, summand, deps.isCitus === true)) await session.run(statement);
+    for (const statement of addToSums(claim, summand, isCitus)) await session.run(statement);
     const summed = batches.reduce((sum, batch) => sum + batch.rows, 0);
     if (summand === 'records') rawIndex.wrote(summed, claim.days);
     rows += summed;
   }
-  if (claimed.length > 0)
+  if (claimed.length > 0) {
     await session.run(
       markRolledUp(
         claimed.map(({ batchId }) => batchId),
         deps.clock.now(),
       ),
     );
+    if (isCitus) await session.run(lockSums());
+  }
   return { batches: claimed.length, rows, durationMs: performance.now() - startedMs };
 }
 
@@ -200,15 +206,43 @@ function claimOf(batches: readonly ClaimedBatch[]): Claim | null {
   };
 }
 
-/** On Citus the ledger may be committed before a worker shows its rows: then the next rollup takes them. */
-async function isComplete(
+const ofSummand = (claimed: readonly ClaimedBatch[], summand: Summand): ClaimedBatch[] =>
+  claimed.filter((batch) => batch.rows > 0 && (batch.kind === summand || batch.kind === 'direct'));
+
+/**
+ * A transaction's worth of batches on Citus, where the ledger may be committed before a worker shows the rows of a batch. Such a batch
+ * is left to the next time and holds up no other, but for adjustments behind it: they may take away what it brings. What is visible
+ * once stays so, and no batch ever gets more rows than the ledger says.
+ */
+async function firstComplete(
   session: Session,
-  claim: Claim,
-  { summand, batches }: { readonly summand: Summand; readonly batches: readonly ClaimedBatch[] },
-): Promise<boolean> {
-  if (batches.some(({ kind }) => kind === 'direct')) return true;
-  const [visible] = await session.run(countClaimed(claim, summand));
-  return visible?.rows === BigInt(batches.reduce((sum, batch) => sum + batch.rows, 0));
+  open: readonly ClaimedBatch[],
+  mostRows: number,
+): Promise<ClaimedBatch[]> {
+  let areAllComplete = true;
+  for (let rest = open; rest.length > 0; ) {
+    const first = firstRows(rest, mostRows);
+    const visible = await visibleRows(session, first);
+    const taken: ClaimedBatch[] = [];
+    for (const batch of first) {
+      const isComplete = batch.kind === 'direct' || (visible.get(batch.batchId) ?? 0n) === BigInt(batch.rows);
+      if (isComplete && (areAllComplete || batch.kind === 'records')) taken.push(batch);
+      areAllComplete &&= isComplete;
+    }
+    if (taken.length > 0) return taken;
+    rest = rest.slice(first.length);
+  }
+  return [];
+}
+
+async function visibleRows(session: Session, batches: readonly ClaimedBatch[]): Promise<Map<BatchId, bigint>> {
+  const visible = new Map<BatchId, bigint>();
+  for (const summand of ['records', 'adjustments'] as const) {
+    const claim = claimOf(ofSummand(batches, summand));
+    if (claim === null) continue;
+    for (const { batchId, rows } of await session.run(countClaimed(claim, summand))) visible.set(batchId, rows);
+  }
+  return visible;
 }
 
 /** Looks often and rolls up seldom: a batch waits for the pause, which is as long as the last rollup took. Never rejects. */

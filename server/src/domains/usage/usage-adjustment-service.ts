@@ -14,10 +14,11 @@ import {
   insertDifference,
   insertUsageAudit,
   lockTaking,
+  lockTakingOnCitus,
   selectAdjustment,
   selectHighestOpen,
 } from './usage-correction-queries.ts';
-import { horizonOf, insertBatches, lockHorizon, selectTypes } from './usage-ledger-queries.ts';
+import { holdSums, horizonOf, insertBatches, lockHorizon, selectTypes } from './usage-ledger-queries.ts';
 import { metricsPage } from './usage-metrics-queries.ts';
 
 export interface UsageCorrectionDeps {
@@ -130,7 +131,8 @@ export async function guardSums(
   if (used >= 0n && priceMicros >= 0n) return;
   // A day's records are worth 0 or more, each of them. Adjustments that take come only to days behind the horizon, and it is held.
   if (day >= rawFrom && (await tx.run(findTaking(difference))).length === 0) return;
-  await tx.run(lockTaking(difference));
+  await tx.run(isCitus ? lockTakingOnCitus(difference) : lockTaking(difference));
+  if (isCitus) await tx.run(holdSums());
   const selection = { days: { from: day, to: day }, usageType, subscriptionId };
   const [sum] = await tx.run(metricsPage({ selection, byDay: false, fresh: true, isCitus }, { after: null, rows: 1 }));
   const present = { used: BigInt(sum?.totalUsed ?? '0'), priceMicros: microsOf(sum?.totalPrice ?? '0') };
@@ -186,7 +188,7 @@ export async function writeBatch(
 }
 
 /** The transaction runs again, as after a deadlock. */
-const onceMore = (message: string): StorageError =>
+export const onceMore = (message: string): StorageError =>
   new StorageError('storage_overloaded', message, { fault: { kind: 'serialization', sqlstate: null } });
 
 /** @throws DomainError `usage_type_unknown` */

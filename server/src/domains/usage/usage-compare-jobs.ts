@@ -3,6 +3,7 @@ import { countedOrPlanned, keptWith, tellWhenDone } from '../../jobs/comparing.t
 import type { JobBatch, JobTotal, JobWork } from '../../jobs/job.ts';
 import type { Database } from '../../storage/database.ts';
 import { listRawDays } from '../../storage/day-partitions.ts';
+import { recogniseServer } from '../../storage/topology.ts';
 import type { Transaction } from '../../storage/transaction.ts';
 import { countTotalsUpTo, endOfTotals, plannedTotals } from './usage-compare-queries.ts';
 import {
@@ -59,6 +60,10 @@ export interface CompareOptions {
   readonly onDifference?: (difference: KeptUsageDifference) => void;
 }
 
+interface Options extends CompareOptions {
+  readonly isCitus: boolean;
+}
+
 type Batch = JobBatch<CompareCursor, ComparePlan>;
 
 const beginning: CompareCursor = { day: null, totals: null, isDone: false, mended: 0, differences: [] };
@@ -67,7 +72,8 @@ const beginning: CompareCursor = { day: null, totals: null, isDone: false, mende
  * Compares sums with what they are made of: each day in one statement, so that all of it is of one moment while ingest and
  * rollup go on; then the totals with the sums of all days.
  */
-export function compareWork(db: Database, options: CompareOptions): JobWork<CompareCursor, ComparePlan> {
+export async function compareWork(db: Database, asked: CompareOptions): Promise<JobWork<CompareCursor, ComparePlan>> {
+  const options: Options = { ...asked, isCitus: (await recogniseServer(db)).topology === 'citus' };
   const told = tellWhenDone<CompareCursor, ComparePlan>(({ compared }) => {
     for (const found of compared?.first ?? []) options.onDifference?.(kept(found, options.repair));
   });
@@ -82,7 +88,7 @@ export function compareWork(db: Database, options: CompareOptions): JobWork<Comp
       return batch;
     },
     async apply(tx, { plan }) {
-      const mended = options.repair ? await mend(tx, plan) : 0;
+      const mended = options.repair ? await mend(tx, plan, options) : 0;
       return { counts: { ...countsOf(plan), mended } };
     },
     // Somebody who died after the very last batch took the list of differences with him; the counts are there.
@@ -91,7 +97,7 @@ export function compareWork(db: Database, options: CompareOptions): JobWork<Comp
 }
 
 interface Ask {
-  readonly options: CompareOptions;
+  readonly options: Options;
   readonly rows: number;
 }
 
@@ -111,7 +117,7 @@ async function dayBehind(tx: Transaction, after: string | null, { days }: Compar
 }
 
 async function batchOfDay(tx: Transaction, at: CompareCursor, { day, options }: Ask & { day: Day }): Promise<Batch> {
-  const compared = await compareSumsOfDay(tx, day);
+  const compared = await compareSumsOfDay(tx, day, options.isCitus);
   return {
     rows: 1,
     cursor: { ...at, day: formatDay(day), ...carried(at, compared, options) },
@@ -125,7 +131,7 @@ async function batchOfTotals(tx: Transaction, at: CompareCursor, { options, rows
   const [end] = await tx.run(endOfTotals(after, rows));
   // The last part reaches behind all totals: days without a total may stand there.
   const upTo = end?.subscriptionId ?? null;
-  const compared = await compareSomeTotals(tx, after, upTo);
+  const compared = await compareSomeTotals(tx, { after, upTo }, options.isCitus);
   return {
     rows: Math.min(compared.sums, rows),
     cursor: { ...at, totals: upTo ?? after, isDone: upTo === null, ...carried(at, compared, options) },
@@ -159,9 +165,9 @@ const kept = (found: UsageDifference, mended: boolean): KeptUsageDifference => (
   mended,
 });
 
-function mend(tx: Transaction, { part, compared }: ComparePlan): Promise<number> {
+function mend(tx: Transaction, { part, compared }: ComparePlan, { isCitus }: Options): Promise<number> {
   if (compared === null || compared.differences === 0) return Promise.resolve(0);
-  return part.kind === 'day' ? mendSumsOfDay(tx, part.day) : mendSomeTotals(tx, part.after, part.upTo);
+  return part.kind === 'day' ? mendSumsOfDay(tx, part.day, isCitus) : mendSomeTotals(tx, part, isCitus);
 }
 
 function countsOf({ part, compared }: ComparePlan): Readonly<Record<string, number>> {

@@ -30,7 +30,7 @@ const differencesShown = 100;
  * the ledger has forgotten was rolled up long ago. Raw rows that others changed (direct writes) say what will be stored: what is not
  * rolled up of these changes is taken off again.
  */
-const daySums = `with open as materialized (select batch_id from usage_batches where rolled_up_at is null),
+const changesOfDay = `with open as materialized (select batch_id from usage_batches where rolled_up_at is null),
   changes as (
     select subscription_id, usage_type, bucket, count(*) as records, sum(used) as used, sum(price) as price, count(*) as raw_rows
       from usage_records r
@@ -45,7 +45,27 @@ const daySums = `with open as materialized (select batch_id from usage_batches w
     select subscription_id, usage_type, bucket, -sum(records_delta), -sum(used_delta), -sum(price_delta), 0
       from usage_adjustments a
      where day = $1::date and source = 'direct' and exists (select from open o where o.batch_id = a.batch_id)
-     group by subscription_id, usage_type, bucket),
+     group by subscription_id, usage_type, bucket)`;
+
+/**
+ * The same on Citus, where no statement is of one moment. No rollup may run meanwhile (lockRollup); what is written meanwhile is in no
+ * batch that the ledger had as rolled up when it was looked at first. A batch with a row of a day that is there is in the ledger.
+ */
+const changesOfDayOnCitus = `with rolled as materialized (
+    select batch_id from usage_batches
+     where rolled_up_at is not null and first_day <= $1::date and last_day >= $1::date),
+  changes as (
+    select subscription_id, usage_type, bucket, count(*) as records, sum(used) as used, sum(price) as price, count(*) as raw_rows
+      from usage_records
+     where day = $1::date and batch_id in (select batch_id from rolled)
+     group by subscription_id, usage_type, bucket
+    union all
+    select subscription_id, usage_type, bucket, sum(records_delta), sum(used_delta), sum(price_delta), 0
+      from usage_adjustments
+     where day = $1::date and batch_id in (select batch_id from rolled)
+     group by subscription_id, usage_type, bucket)`;
+
+const comparedWith = (changes: string): string => `${changes},
   truth as (
     select subscription_id, usage_type, bucket, sum(records)::bigint as records, sum(used) as used, sum(price) as price,
            sum(raw_rows)::bigint as raw_rows
@@ -56,6 +76,8 @@ const daySums = `with open as materialized (select batch_id from usage_batches w
            coalesce(d.records, 0) as stored_records, coalesce(d.total_used, 0) as stored_used, coalesce(d.total_price, 0) as stored_price,
            false as is_misplaced
       from truth t full join (select * from usage_daily where day = $1::date) d using (subscription_id, usage_type, bucket))`;
+
+const daySums = (isCitus: boolean): string => comparedWith(isCitus ? changesOfDayOnCitus : changesOfDay);
 
 /** The totals of some subscriptions beside the sum of all their days, in one snapshot. */
 const totalSums = `with truth as (
@@ -81,8 +103,8 @@ const found = `select count(*) as sums, coalesce(sum(raw_rows), 0)::bigint as "r
   from compared`;
 
 /** Planned anew each time, for the day. */
-export const compareDay = (day: Day): Statement<Comparison> => ({
-  text: `${daySums} ${found}`,
+export const compareDay = (day: Day, isCitus = false): Statement<Comparison> => ({
+  text: `${daySums(isCitus)} ${found}`,
   values: [formatDay(day)],
 });
 
@@ -107,8 +129,8 @@ const addDifferences = (
    returning null`;
 
 /** A row for each sum that was put right. */
-export const mendDay = (day: Day): Statement<null> => ({
-  text: `${daySums} ${addDifferences('usage_daily', 'day', { fresh: '$1::date', present: '' })}`,
+export const mendDay = (day: Day, isCitus = false): Statement<null> => ({
+  text: `${daySums(isCitus)} ${addDifferences('usage_daily', 'day', { fresh: '$1::date', present: '' })}`,
   values: [formatDay(day)],
   rowOf: () => null,
 });
@@ -141,7 +163,7 @@ export const endOfTotals = statement<{ subscriptionId: string }, [string, number
 
 export const countTotalsUpTo = statement<{ rows: bigint }, [number]>(
   'count_usage_totals',
-  'select count(*) as rows from (select from usage_totals limit $1) t',
+  'select count(*) as rows from (select 1 from usage_totals limit $1) t',
   (limit) => [limit],
 );
 

@@ -10,6 +10,7 @@ import {
   mendTotals,
   type SumDifference,
 } from './usage-compare-queries.ts';
+import { lockRollup } from './usage-rollup-queries.ts';
 
 /** A sum that is not what it is made of. */
 export interface UsageDifference extends SumDifference {
@@ -34,21 +35,34 @@ const longestComparison: { readonly text: string; readonly values: readonly unkn
 };
 
 /**
- * The sums of a day beside its raw rows and adjustments, as of one moment: ingest and rollup go on.
+ * The sums of a day beside its raw rows and adjustments, as of one moment: ingest and rollup go on. On Citus the rollup waits
+ * until the transaction ends, for there is no other such moment.
  * @returns null when its raw rows are not there (any more)
  */
-export async function compareSumsOfDay(tx: Transaction, day: Day): Promise<ComparedSums | null> {
+export async function compareSumsOfDay(tx: Transaction, day: Day, isCitus: boolean): Promise<ComparedSums | null> {
   if ((await rawDayState(tx, day)) !== 'attached') return null;
   await tx.run(longestComparison);
-  const [compared] = await tx.run(compareDay(day));
+  if (isCitus) await tx.run(lockRollup());
+  const [compared] = await tx.run(compareDay(day, isCitus));
   // Taken out meanwhile: the statement may have seen it or not.
   if ((await rawDayState(tx, day)) !== 'attached') return null;
   return comparedSums(compared, { kind: 'day', day: formatDay(day) });
 }
 
-/** The totals of the subscriptions behind `after` up to `upTo` (null = all) beside the sums of all their days, as of one moment. */
-export async function compareSomeTotals(tx: Transaction, after: string, upTo: string | null): Promise<ComparedSums> {
+/** Totals of subscriptions: those behind `after` up to `upTo`; null = to the end. */
+export interface SomeTotals {
+  readonly after: string;
+  readonly upTo: string | null;
+}
+
+/** These totals beside the sums of all their days, as of one moment. */
+export async function compareSomeTotals(
+  tx: Transaction,
+  { after, upTo }: SomeTotals,
+  isCitus: boolean,
+): Promise<ComparedSums> {
   await tx.run(longestComparison);
+  if (isCitus) await tx.run(lockRollup());
   const [compared] = await tx.run(compareTotals(after, upTo));
   return comparedSums(compared, { kind: 'total', day: null });
 }
@@ -68,11 +82,12 @@ class TakenOut extends Error {
 }
 
 /** Puts the sums of a day right, whatever is rolled up meanwhile. @returns how many were wrong; 0 when its raw rows are gone */
-export async function mendSumsOfDay(tx: Transaction, day: Day): Promise<number> {
+export async function mendSumsOfDay(tx: Transaction, day: Day, isCitus: boolean): Promise<number> {
   await tx.run(lockMending());
+  if (isCitus) await tx.run(lockRollup());
   try {
     return await tx.savepoint(async () => {
-      const { length } = await tx.run(mendDay(day));
+      const { length } = await tx.run(mendDay(day, isCitus));
       if ((await rawDayState(tx, day)) !== 'attached') throw new TakenOut();
       return length;
     });
@@ -83,7 +98,8 @@ export async function mendSumsOfDay(tx: Transaction, day: Day): Promise<number> 
 }
 
 /** Makes totals the sums of their days. @returns how many were wrong */
-export async function mendSomeTotals(tx: Transaction, after: string, upTo: string | null): Promise<number> {
+export async function mendSomeTotals(tx: Transaction, { after, upTo }: SomeTotals, isCitus: boolean): Promise<number> {
   await tx.run(lockMending());
+  if (isCitus) await tx.run(lockRollup());
   return (await tx.run(mendTotals(after, upTo))).length;
 }

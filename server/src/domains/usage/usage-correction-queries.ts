@@ -201,6 +201,12 @@ export const lockTaking = ({ subscriptionId, usageType, day }: SumPlace): Statem
   values: [JSON.stringify([subscriptionId, usageType, formatDay(day)])],
 });
 
+/** The same on Citus, whichever node it is sent to: where that table is, the lock is taken. */
+export const lockTakingOnCitus = (place: SumPlace): Statement<{ got: string }> => {
+  const { text, values } = lockTaking(place);
+  return { text: `${text} from usage_horizon where singleton`, values };
+};
+
 /** The highest number of an open batch. */
 export const selectHighestOpen = statement<{ batchId: BatchId | null }>(
   'highest_open_usage_batch',

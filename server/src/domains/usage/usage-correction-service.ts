@@ -12,6 +12,7 @@ import {
   checkNotTooEarly,
   checkUsageType,
   guardSums,
+  onceMore,
   type UsageCorrectionDeps,
   writeBatch,
 } from './usage-adjustment-service.ts';
@@ -39,7 +40,7 @@ import {
   selectRevisions,
   sentStateOf,
 } from './usage-correction-queries.ts';
-import { horizonOf, lockHorizon, selectHorizon } from './usage-ledger-queries.ts';
+import { horizonOf, lockHorizon, selectBatchState, selectHorizon } from './usage-ledger-queries.ts';
 
 export interface CorrectionOutcome extends RevisedRecord {
   /** The revision was known: nothing was written now. */
@@ -115,6 +116,9 @@ async function correctIn(
   if (known !== undefined) return replayOf(correction, revisionOf(known));
   if (identity.day < rawFrom) throw rawDropped(identity, rawFrom);
   if (raw === undefined) throw notFound(identity);
+  // On Citus a row may be seen before the ledger has its batch: what is taken away must not be in the sums before what brought it.
+  if (deps.isCitus && (await tx.run(selectBatchState(raw.batchId))).length === 0)
+    throw onceMore('The record is only just being stored. Send it again.');
   const latest = (await tx.run(selectRevisions(identity, 1))).map(revisionOf)[0];
   const present = latest?.revision ?? 0;
   if (revision !== present + 1) throw revisionConflict(revision, present);

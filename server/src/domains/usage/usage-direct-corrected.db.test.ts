@@ -2,6 +2,7 @@ import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Day, dayOf, daysBetween, parseDay } from '../../core/days.ts';
 import { systemClock } from '../../core/time.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
+import { onCitus } from '../../testing/on-citus.ts';
 import { sqlClients, untilWaiting } from '../../testing/sql-clients.ts';
 import { testDatabase } from '../../testing/test-database.ts';
 import { openUsageWorld } from '../../testing/usage-world.ts';
@@ -62,7 +63,8 @@ beforeEach(async () => {
   await usage.ingest({ documents, actor: 'test', producerKey: null, contentHash: null });
 });
 
-describe('a raw row that was corrected through the API', () => {
+// Citus has no direct writes (usage-direct-writes.db.test.ts).
+describe.skipIf(onCitus)('a raw row that was corrected through the API', () => {
   const moments = ['before the rollup', 'after the rollup'] as const;
   const cases = moments.flatMap((moment) =>
     Object.entries(changes).map(([name, text]) => [name, moment, text] as const),

@@ -112,19 +112,19 @@ export const selectHorizon = statement<HorizonRow>(
 );
 
 /** Where a new database begins; leaves one alone that has begun. */
-export const beginHorizon = statement<HorizonRow, [Day, Instant]>(
+export const beginHorizon = statement<{ singleton: boolean }, [Day, Instant]>(
   'begin_usage_horizon',
   `insert into usage_horizon (singleton, raw_from, moved_at) values (true, $1::date, $2) on conflict do nothing
-   returning ${horizonColumns}`,
+   returning singleton`,
   (day, now) => [formatDay(day), formatInstant(now)],
 );
 
 /** Moves the horizon back, never behind days whose raw rows were dropped. */
-export const moveHorizonBack = statement<HorizonRow, [Day, Instant]>(
+export const moveHorizonBack = statement<{ singleton: boolean }, [Day, Instant]>(
   'move_usage_horizon_back',
   `update usage_horizon set raw_from = $1::date, moved_at = $2
     where singleton and raw_from > $1::date and (dropped_before is null or dropped_before <= $1::date)
-   returning ${horizonColumns}`,
+   returning singleton`,
   (day, now) => [formatDay(day), formatInstant(now)],
 );
 
@@ -158,14 +158,55 @@ export interface OpenSummary {
   readonly oldestOpenAt: Instant | null;
 }
 
+const openSummary = `count(*) as "openBatches", coalesce(sum(rows), 0)::bigint as "openRows", min(created_at) as "oldestOpenAt"`;
+
 export const selectOpenSummary = statement<OpenSummary>(
   'usage_open_batches',
-  `select count(*) as "openBatches", coalesce(sum(rows), 0)::bigint as "openRows", min(created_at) as "oldestOpenAt"
-     from usage_batches where rolled_up_at is null`,
+  `select ${openSummary} from usage_batches where rolled_up_at is null`,
 );
 
 export const selectBatchState = statement<{ rolledUp: boolean }, [BatchId]>(
   'usage_batch_state',
   'select rolled_up_at is not null as "rolledUp" from usage_batches where batch_id = $1',
+  (batchId) => [batchId],
+);
+
+// Class of the advisory locks about usage; fixed for ever.
+const usageLock = 1_835_625_067;
+
+/*
+ * On Citus a commit reaches one node after another: the ledger, on the coordinator, says "rolled up" a moment before the last node
+ * shows the sums. A rollup holds a lock of the coordinator while it commits; whoever waits for it shared sees all of a rollup or
+ * nothing. The statements that wait name a table of the coordinator, so that they are run there, whichever node they are sent to.
+ */
+const untilCommitted = `pg_advisory_xact_lock_shared(${usageLock}, 3)::text as settled`;
+
+/** On Citus, last in the transaction of a rollup: it waits for those who read now. */
+export const lockSums = statement<{ got: string }>(
+  'lock_usage_sums',
+  `select pg_advisory_xact_lock(${usageLock}, 3)::text as got`,
+);
+
+/** On Citus: no rollup commits before the transaction ends. For what reads the ledger and the sums together. */
+export const holdSums = statement<{ settled: string }>(
+  'hold_usage_sums',
+  `select ${untilCommitted} from usage_horizon where singleton`,
+);
+
+/** The same until the session ends, which must be one of the coordinator. */
+export const holdSumsOfSession = statement<{ got: string }>(
+  'hold_usage_sums_of_session',
+  `select pg_advisory_lock_shared(${usageLock}, 3)::text as got`,
+);
+
+// The ledger is looked at first, then the lock is waited for: what was rolled up at that look is in the sums now.
+export const selectSettledSummary = statement<OpenSummary>(
+  'usage_open_batches_settled',
+  `select ${openSummary}, ${untilCommitted} from usage_batches where rolled_up_at is null`,
+);
+
+export const selectSettledBatchState = statement<{ rolledUp: boolean }, [BatchId]>(
+  'usage_batch_state_settled',
+  `select rolled_up_at is not null as "rolledUp", ${untilCommitted} from usage_batches where batch_id = $1`,
   (batchId) => [batchId],
 );

@@ -142,5 +142,9 @@ export function copyMetrics(statement: MetricsStatement, format: StreamFormat): 
   const { head, body } = sums(statement, { after: null, rows: null, value: asLiteral });
   const line = format === 'csv' ? csvCells(statement.byDay) : jsonLine(statement.byDay);
   const form = format === 'csv' ? sql`format csv, header` : sql`format csv, quote e'\\x01', delimiter e'\\x02'`;
-  return dynamic(sql`copy (${head} select ${line} from (${body}) s) to stdout (${form})`).text;
+  // Citus merges the rows of its shards in no order but that of the outermost query.
+  const order = sql`order by s.subscription_id, s.usage_type ${statement.byDay ? sql`, s.day` : sql``}`;
+  return dynamic(
+    sql`copy (${head} select ${line} from (${body}) s ${statement.isCitus ? order : sql``}) to stdout (${form})`,
+  ).text;
 }

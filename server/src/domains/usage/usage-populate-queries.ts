@@ -94,7 +94,7 @@ export function copyPage(shape: SourceShape, after: string | null, upTo: string)
 export const sourceHeader = Buffer.from(usageCsvHeader);
 
 export const countSourceUpTo = ({ table }: SourceShape, limit: number): Statement<{ rows: bigint }> => ({
-  text: `select count(*) as rows from (select from ${table} limit $1) t`,
+  text: `select count(*) as rows from (select 1 from ${table} limit $1) t`,
   values: [limit],
 });
 

@@ -7,7 +7,7 @@ import { StorageError } from '../../storage/faults.ts';
 import type { Statement } from '../../storage/sql.ts';
 import { formatAmount } from './decimal.ts';
 import type { BatchId, UsageErrorCode } from './usage.ts';
-import { selectTypes } from './usage-ledger-queries.ts';
+import { holdSums, holdSumsOfSession, selectTypes } from './usage-ledger-queries.ts';
 import { copyMetrics, copySettings, metricsPage } from './usage-metrics-queries.ts';
 import { overLimitPage } from './usage-over-limit-queries.ts';
 import {
@@ -74,7 +74,8 @@ export function createUsageReads(deps: UsageReadsDeps): UsageReads {
       await checkType(db, selection.usageType);
       const asOf = await readyFor(deps, recency);
       const { fresh } = recency;
-      const rows = await db.query(overLimitPage({ selection, priceLimit, fresh, after, rows: limit + 1 }));
+      const statement = overLimitPage({ selection, priceLimit, fresh, after, rows: limit + 1 });
+      const rows = fresh && isCitus ? await readHeld(db, statement) : await db.query(statement);
       const items = rows.slice(0, limit).map(({ subscriptionId, usageTypes, totalPrices, exceededBy }) => ({
         subscriptionId,
         exceeded: usageTypes.map((usageType, i) => ({
@@ -90,7 +91,8 @@ export function createUsageReads(deps: UsageReadsDeps): UsageReads {
       const asOf = await readyFor(deps, recency);
       const { fresh } = recency;
       const statement = metricsPage({ selection, byDay, fresh, isCitus }, { after, rows: limit + 1 });
-      const found = await readShortly(db, statement, selection.subscriptionId !== null && !fresh);
+      const isShort = selection.subscriptionId !== null && !fresh;
+      const found = fresh && isCitus ? await readHeld(db, statement) : await readShortly(db, statement, isShort);
       const page = found.slice(0, limit);
       const next = found.length > limit ? (page.at(-1) ?? null) : null;
       return { items: fresh ? page.filter((sum) => !isNothing(sum)) : page, next, asOf };
@@ -104,7 +106,8 @@ export function createUsageReads(deps: UsageReadsDeps): UsageReads {
       try {
         const asOf = await readyFor(deps, recency);
         const text = copyMetrics({ selection, byDay, fresh: recency.fresh, isCitus }, format);
-        return { asOf, chunks: await copied(db, text, () => streams--) };
+        const copy = (): Promise<AsyncIterable<Buffer>> => copied(db, text, () => streams--);
+        return { asOf, chunks: recency.fresh && isCitus ? await copiedHeld(db, copy) : await copy() };
       } catch (error) {
         streams--;
         throw error;
@@ -116,6 +119,20 @@ export function createUsageReads(deps: UsageReadsDeps): UsageReads {
 // What is read most goes over the pipelined connections; what may take longer keeps nobody waiting on the pool's.
 const readShortly = <Row>(db: Database, statement: Statement<Row>, isShort: boolean): Promise<Row[]> =>
   isShort ? db.read(statement) : db.query(statement);
+
+/** On Citus no statement is of one moment: while it reads the open batches and the sums, no rollup moves one to the other. */
+const readHeld = <Row>(db: Database, statement: Statement<Row>): Promise<Row[]> =>
+  db.transaction(async (tx) => {
+    await tx.run(holdSums());
+    return tx.run(statement);
+  });
+
+/** The same for a stream: it is through with the nodes when its first bytes come, for the coordinator has collected the rest by then. */
+const copiedHeld = <Chunks>(db: Database, copy: () => Promise<Chunks>): Promise<Chunks> =>
+  db.session(async (session) => {
+    await session.run(holdSumsOfSession());
+    return copy();
+  });
 
 /** A type that nobody registered is a slip of the pen, not a type without usage. */
 async function checkType(db: Database, usageType: string | null): Promise<void> {

@@ -382,7 +382,7 @@ describe('recency', () => {
   test('never promises what an open batch lacks', async () => {
     await empty();
     await batchOf(4);
-    await db.query({ text: `update usage_batches set created_at = created_at - interval '1 minute'`, values: [] });
+    await db.query({ text: 'update usage_batches set created_at = $1', values: [new Date(now - 60_000)] });
     const asked = { ...ofWeek, ...recency(false) };
     expect((await usage.metrics(asked, first)).asOf).toBe(now - 60_000);
     expect((await usage.metrics({ ...asked, fresh: true }, first)).asOf).toBe(now);

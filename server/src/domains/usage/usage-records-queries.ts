@@ -1,6 +1,6 @@
 import { formatDay } from '../../core/days.ts';
 import { formatInstant } from '../../core/time.ts';
-import { type Statement, statement, transpose } from '../../storage/sql.ts';
+import { type Statement, statement, transpose, withRows } from '../../storage/sql.ts';
 import type { BatchId, PlacedRecord } from './usage.ts';
 import { usageRecordColumns } from './usage-rows.ts';
 
@@ -34,7 +34,15 @@ export interface RecordToInsert {
 }
 
 /** In the order given, whatever the planner would like. @returns those that were not there */
-export const insertRecords = statement<RecordIdentity, [readonly RecordToInsert[]]>(
+export const insertRecords = (rows: readonly RecordToInsert[]): Statement<RecordIdentity> =>
+  withRows(insertInOrder(rows), ([subscriptionId, recordId, day]) => ({
+    subscriptionId: subscriptionId ?? '',
+    recordId: recordId ?? '',
+    day: day ?? '',
+  }));
+
+// The day as it is: Citus allows no function there whose answer depends on the session, and the session says YYYY-MM-DD.
+const insertInOrder = statement<unknown, [readonly RecordToInsert[]]>(
   'insert_usage_records',
   `insert into usage_records (${usageRecordColumns})
    select batch_id, used, used_at, day, bucket, usage_type, subscription_id, record_id, price
@@ -43,7 +51,7 @@ export const insertRecords = statement<RecordIdentity, [readonly RecordToInsert[
           v (batch_id, used, used_at, day, bucket, usage_type, subscription_id, record_id, price, n)
     order by n
    on conflict do nothing
-   returning subscription_id as "subscriptionId", record_id as "recordId", to_char(day, 'YYYY-MM-DD') as day`,
+   returning subscription_id, record_id, day`,
   (rows) =>
     transpose(
       rows.map(({ record, batchId }) => [

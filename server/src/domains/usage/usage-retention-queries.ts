@@ -18,11 +18,11 @@ export const tryLockRetention = statement<{ got: boolean }>(
 export const lockHorizonTable: Statement<never> = { text: 'lock table usage_horizon in exclusive mode', values: [] };
 
 /** Closes the days before `before` for ever. No row: they are closed already. */
-export const closeDays = statement<{ rawFrom: string }, [Day, Instant]>(
+export const closeDays = statement<{ singleton: boolean }, [Day, Instant]>(
   'close_usage_days',
   `update usage_horizon set raw_from = greatest(raw_from, $1::date), dropped_before = $1::date, moved_at = $2
     where singleton and (dropped_before is null or dropped_before < $1::date)
-   returning to_char(raw_from, 'YYYY-MM-DD') as "rawFrom"`,
+   returning singleton`,
   (before, now) => [formatDay(before), formatInstant(now)],
 );
 

@@ -19,6 +19,7 @@ import {
   recordCheck,
   tryLockRetention,
 } from './usage-retention-queries.ts';
+import { lockRollup } from './usage-rollup-queries.ts';
 
 export interface DropRequest {
   /** Days before this one are dropped; today at most. */
@@ -176,11 +177,12 @@ async function dropDay(
 
 /** @throws Refused when the sums of the day are not what its rows say */
 async function check(
-  { clock }: UsageRetentionDeps,
+  { clock, isCitus = false }: UsageRetentionDeps,
   session: Session,
   { day, actor }: { readonly day: Day; readonly actor: string },
 ): Promise<void> {
-  const [compared] = await session.run(compareDay(day));
+  const compare = () => session.run(compareDay(day, isCitus));
+  const [compared] = isCitus ? await withoutRollup(session, compare) : await compare();
   if (compared === undefined) throw new RangeError('A comparison gave no row.');
   const { rawRows, differences, first } = compared;
   await session.run(recordCheck({ day, rawRows, differences, checkedAt: clock.now(), actor }));
@@ -191,6 +193,16 @@ async function check(
     day,
     differences: first ?? [],
   });
+}
+
+async function withoutRollup<T>(session: Session, work: () => Promise<T>): Promise<T> {
+  await session.script('begin');
+  try {
+    await session.run(lockRollup());
+    return await work();
+  } finally {
+    await session.script('rollback').catch(() => {});
+  }
 }
 
 async function forget(session: Session, before: Day): Promise<number> {

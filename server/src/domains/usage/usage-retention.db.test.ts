@@ -3,6 +3,7 @@ import { type Day, formatDay, parseDay, startOfDay } from '../../core/days.ts';
 import { takeRawDayOut } from '../../storage/day-partition-drop.ts';
 import { ensureRawDays, listRawDays, rawPartitionOf } from '../../storage/day-partitions.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
+import { onCitus } from '../../testing/on-citus.ts';
 import { openUsageWorld, usageDifferences, usageToday } from '../../testing/test-usage-world.ts';
 import { lockHorizon } from './usage-ledger-queries.ts';
 import { createUsageRetention } from './usage-retention-service.ts';
@@ -14,6 +15,7 @@ const day = (text: string): Day => parseDay(`2026-11-${text}`) ?? (0 as Day);
 const deps = {
   ...{ db, rollup: usage.rollup, refreshHorizon: () => usage.refreshHorizon() },
   clock: { now: () => startOfDay(usageToday) },
+  isCitus: onCitus,
 };
 const impatient = createUsageRetention({ ...deps, patienceMs: 300 });
 const patient = createUsageRetention(deps);
@@ -140,25 +142,30 @@ describe('dropping raw days', () => {
     expect(await sums()).toEqual(['A data 11-08: 1 records, 100 used, 1', 'A data: 1 records, 100 used, 1']);
   });
 
-  test('a reader who holds an old day lets it be detached no further, and the next one goes on', async () => {
-    await send('A 2026-11-07 1');
-    await db.session(async (reader) => {
-      await reader.script(`begin; select from ${rawPartitionOf(day('07'))}`);
-      const dropping = drop(day('08'), patient);
-      let over = false;
-      dropping.finally(() => {
-        over = true;
+  // Citus has no DETACH … CONCURRENTLY, so that a day is either attached or not: there a reader is waited for (the test before).
+  test.skipIf(onCitus)(
+    'a reader who holds an old day lets it be detached no further, and the next one goes on',
+    async () => {
+      await send('A 2026-11-07 1');
+      await db.session(async (reader) => {
+        await reader.script(`begin; select from ${rawPartitionOf(day('07'))}`);
+        const dropping = drop(day('08'), patient);
+        let over = false;
+        dropping.finally(() => {
+          over = true;
+        });
+        const detaching = dynamic<{ n: bigint }>(sql`select count(*) as n from pg_inherits where inhdetachpending`);
+        while ((await db.query(detaching))[0]?.n !== 1n && !over)
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        expect(over).toBe(false);
+        // Others neither see the day nor wait.
+        expect((await run('usage.verify', {})).counts).toMatchObject({ differences: 0, days: 17 });
+        await reader.script('rollback');
+        expect(await dropping).toMatchObject({ refused: null });
       });
-      const detaching = dynamic<{ n: bigint }>(sql`select count(*) as n from pg_inherits where inhdetachpending`);
-      while ((await db.query(detaching))[0]?.n !== 1n && !over) await new Promise((resolve) => setTimeout(resolve, 5));
-      expect(over).toBe(false);
-      // Others neither see the day nor wait.
-      expect((await run('usage.verify', {})).counts).toMatchObject({ differences: 0, days: 17 });
-      await reader.script('rollback');
-      expect(await dropping).toMatchObject({ refused: null });
-    });
-    expect(await checks()).toMatchObject([{ day: '11-07', rows: 1n, dropped: true }]);
-  });
+      expect(await checks()).toMatchObject([{ day: '11-07', rows: 1n, dropped: true }]);
+    },
+  );
 
   test.each(['checked', 'detached', 'dropped'] as const)(
     'goes on after one that was ended when a day was %s',
@@ -173,7 +180,7 @@ describe('dropping raw days', () => {
       );
       await db.session(async (session) => {
         const steps = { checked: [], detached: ['attached'], dropped: ['attached', 'detached'] } as const;
-        for (const state of steps[at]) await takeRawDayOut(session, { day: day('07'), state }, { isCitus: false });
+        for (const state of steps[at]) await takeRawDayOut(session, { day: day('07'), state }, { isCitus: onCitus });
       });
       expect(await drop(day('08'))).toMatchObject({ dropped: [{ day: day('07'), rawRows: 1n }], refused: null });
       expect(await checks()).toMatchObject([{ day: '11-07', rows: 1n, dropped: true }]);

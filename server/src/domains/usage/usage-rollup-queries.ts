@@ -94,11 +94,10 @@ export function addToSums(claim: Claim, summand: Summand, apart: boolean): State
   ];
 }
 
-/** How many rows of the claim are visible; on Citus a worker may be behind. */
-export const countClaimed = (claim: Claim, summand: Summand): Statement<{ rows: bigint }> => ({
-  text: `select coalesce(sum(${summand === 'records' ? 'records' : 'n'}), 0)::bigint as rows from (${
-    summand === 'records' ? rawRows : adjustmentRows.replace('select ', 'select count(*) as n, ')
-  }) s`,
+/** How many rows of each batch of the claim are visible; on Citus a worker may be behind. */
+export const countClaimed = (claim: Claim, summand: Summand): Statement<{ batchId: BatchId; rows: bigint }> => ({
+  text: `select batch_id as "batchId", count(*) as rows from usage_${summand}
+    where batch_id between $1 and $2 and batch_id + 0 = any($3::bigint[]) and day between $4::date and $5::date group by batch_id`,
   values: valuesOf(claim),
 });
 

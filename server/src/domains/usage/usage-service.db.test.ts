@@ -6,6 +6,7 @@ import { formatInstant, type Instant, minuteMs } from '../../core/time.ts';
 import type { Database } from '../../storage/database.ts';
 import { dynamic, sql } from '../../storage/sql.ts';
 import { openCommitCutter } from '../../testing/commit-cutter.ts';
+import { onCitus } from '../../testing/on-citus.ts';
 import { createTestClient, openTestDatabase } from '../../testing/open-database.ts';
 import { openUsage, type Usage } from './usage-service.ts';
 
@@ -247,7 +248,7 @@ describe('bulk', () => {
         a: boolean;
       }>(sql`select (a.used, a.used_at, a.day, a.bucket, a.usage_type, a.price::text) = (b.used, b.used_at, b.day, b.bucket, b.usage_type, b.price::text)
         and a.bucket = bucket_of(a.subscription_id) as a
-        from usage_records a join usage_records b on b.subscription_id = a.subscription_id and b.record_id = a.record_id || '-c'`),
+        from usage_records a join usage_records b on b.bucket = a.bucket and b.subscription_id = a.subscription_id and b.record_id = a.record_id || '-c'`),
     );
     expect(stored).toHaveLength(rows.length);
     expect(stored.every(({ a }) => a)).toBe(true);
@@ -345,17 +346,23 @@ describe('the rollup', () => {
       await send(ndjson([record({ record_id: 'k1' })]));
       await expect.poll(() => usage.lag()).toMatchObject({ openBatches: 0 });
       await db.transaction(async (tx) => {
-        await tx.run(dynamic(sql`select from usage_daily where subscription_id = 'SUB1' for update`));
+        await tx.run(
+          dynamic(
+            sql`select from usage_daily where bucket = bucket_of('SUB1') and subscription_id = 'SUB1' for update`,
+          ),
+        );
         await send(ndjson([record({ record_id: 'k2' })]));
+        // On Citus what waits for the lock is a session of a worker, on behalf of the rollup's.
         const waiting = () =>
-          db.query(
-            dynamic<{ pid: number }>(
-              sql`select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%usage_daily%'`,
-            ),
-          );
+          db.query<{ pid: number }>({
+            text: onCitus
+              ? `select citus_pid_for_gpid(waiting_gpid) as pid from citus_lock_waits where blocked_statement like '%usage_daily%'`
+              : `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%usage_daily%'`,
+            values: [],
+          });
         await expect.poll(waiting, { timeout: 5_000 }).toHaveLength(1);
         const [{ pid } = { pid: 0 }] = await waiting();
-        await db.query(dynamic(sql`select pg_terminate_backend(${pid})`));
+        await db.query(dynamic(sql`select pg_terminate_backend(${pid}::int)`));
         expect(await daily()).toMatchObject([{ records: 1n }]);
       });
       await expect.poll(() => usage.lag(), { timeout: 10_000 }).toMatchObject({ openBatches: 0 });

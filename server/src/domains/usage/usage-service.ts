@@ -5,6 +5,8 @@ import type { Logger } from '../../core/ports.ts';
 import type { Clock, Instant } from '../../core/time.ts';
 import type { Database } from '../../storage/database.ts';
 import { createWriteQueue, type GroupCommit } from '../../storage/group-commit.ts';
+import type { Statement } from '../../storage/sql.ts';
+import { recogniseServer } from '../../storage/topology.ts';
 import { createBatchIds } from './batch-id.ts';
 import { createBucketCache } from './bucket-cache.ts';
 import { createRollup, type Rollup, type RollupReport, readSummary } from './rollup-service.ts';
@@ -15,7 +17,12 @@ import { startUsageIntakeRules } from './usage-horizon-service.ts';
 import { importUsage, type UsageImportOptions } from './usage-import-service.ts';
 import { type IntakeItem, type IntakeRequest, planBatches } from './usage-intake.ts';
 import { type IntakeOutcome, writeBatches } from './usage-intake-service.ts';
-import { type Horizon, selectBatchState } from './usage-ledger-queries.ts';
+import {
+  type Horizon,
+  selectBatchState,
+  selectSettledBatchState,
+  selectSettledSummary,
+} from './usage-ledger-queries.ts';
 import type { PartOutcome } from './usage-part-service.ts';
 import { createUsageReads, type UsageReads } from './usage-read-service.ts';
 import { type Judged, judgeDocument, placeRecord } from './usage-record.ts';
@@ -30,6 +37,7 @@ export interface UsageDeps {
   /** Days before today that a new database takes. */
   readonly rawDays: number;
   readonly rollupPauseMs: number;
+  /** The database is a Citus cluster; left out = it is asked. */
   readonly isCitus?: boolean;
   /** False writes each request in a transaction of its own: the baseline of the benchmark. */
   readonly groupCommit: boolean;
@@ -87,6 +95,7 @@ const pollMs = 50;
 /** Opens the intake: partitions stand ready when it returns. */
 export async function openUsage(deps: UsageDeps): Promise<Usage> {
   const { db, clock, logger } = deps;
+  const isCitus = deps.isCitus ?? (await recogniseServer(db)).topology === 'citus';
   const intake = await startUsageIntakeRules({ db, clock, logger, rawDays: deps.rawDays });
   const newBatchId = createBatchIds();
   const buckets = createBucketCache();
@@ -96,7 +105,7 @@ export async function openUsage(deps: UsageDeps): Promise<Usage> {
     clock,
     logger,
     minPauseMs: deps.rollupPauseMs,
-    ...(deps.isCitus === undefined ? {} : { isCitus: deps.isCitus }),
+    isCitus,
     ...(deps.onRollup === undefined ? {} : { onRollup: deps.onRollup }),
   });
   const core: Omit<Usage, keyof UsageParts> = {
@@ -128,9 +137,12 @@ export async function openUsage(deps: UsageDeps): Promise<Usage> {
     },
     async asOf() {
       const now = clock.now();
-      return (await readSummary(db)).oldestOpenAt ?? now;
+      if (!isCitus) return (await readSummary(db)).oldestOpenAt ?? now;
+      const [summary] = await db.query(selectSettledSummary());
+      return summary?.oldestOpenAt ?? now;
     },
-    waitForBatch: (batchId, timeoutMs) => waitForBatch(db, batchId, timeoutMs),
+    waitForBatch: (batchId, timeoutMs) =>
+      waitForBatch(db, (isCitus ? selectSettledBatchState : selectBatchState)(batchId), { batchId, timeoutMs }),
     types: () => intake.types(),
     addType: (type) => intake.addType(type),
     horizon: () => intake.horizon(),
@@ -142,7 +154,7 @@ export async function openUsage(deps: UsageDeps): Promise<Usage> {
       intake.close();
     },
   };
-  const reading = { db, clock, isCitus: deps.isCitus === true, ledger: core };
+  const reading = { db, clock, isCitus, ledger: core };
   return {
     ...core,
     ...createUsageReads(reading),
@@ -184,10 +196,19 @@ function judgeAll(
   return { items, rejected };
 }
 
-async function waitForBatch(db: Database, batchId: BatchId, timeoutMs: number): Promise<boolean> {
+interface Wait {
+  readonly batchId: BatchId;
+  readonly timeoutMs: number;
+}
+
+async function waitForBatch(
+  db: Database,
+  look: Statement<{ rolledUp: boolean }>,
+  { batchId, timeoutMs }: Wait,
+): Promise<boolean> {
   const untilMs = performance.now() + timeoutMs;
   for (;;) {
-    const [state] = await db.read(selectBatchState(batchId));
+    const [state] = await db.read(look);
     if (state === undefined) {
       throw new DomainError<UsageErrorCode>(
         'usage_batch_not_found',

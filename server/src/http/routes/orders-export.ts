@@ -7,6 +7,7 @@ import { negotiate } from '../accept.ts';
 import type { Caller } from '../authenticate.ts';
 import { csvRecord } from '../csv.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
+import { mayBeTorn } from '../may-be-torn.ts';
 import { exportQuery } from '../order-query.ts';
 import { orderJson, orderSchema } from '../order-representation.ts';
 
@@ -19,8 +20,7 @@ export function addOrderExportRoute(routes: Routes, { app: { orders } }: HttpDep
     {
       schema: {
         summary: 'Export orders',
-        description:
-          'NDJSON (one order a line, as in the list) or CSV (one record an item, the order repeated; amounts in major units, "25.00"; cells that a spreadsheet would run as formulas begin with an apostrophe), by the header Accept. An export that fails midway breaks the connection off: what has a proper end is whole.',
+        description: `NDJSON (one order a line, as in the list) or CSV (one record an item, the order repeated; amounts in major units, "25.00"; cells that a spreadsheet would run as formulas begin with an apostrophe), by the header Accept. An export that fails midway breaks the connection off: what has a proper end is whole. ${mayBeTorn('several customers, or a salted one,')}`,
         tags: ['orders'],
         querystring: exportQuery,
       },

@@ -4,6 +4,7 @@ import { faultOfRange, type HistogramRow, histogramIntervals } from '../../domai
 import type { HistogramRequest } from '../../domains/orders/order-histogram-service.ts';
 import { orderStatuses } from '../../domains/orders/order-status.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
+import { mayBeTorn } from '../may-be-torn.ts';
 import { filterOfHistogram } from '../order-query.ts';
 import { choice } from '../query-parameters.ts';
 import { answerSchema } from '../validation.ts';
@@ -65,8 +66,7 @@ export function addOrderHistogramRoute(routes: Routes, { app: { orders } }: Http
     {
       schema: {
         summary: 'Count orders by hour or day',
-        description:
-          'Counts and totals of the orders placed in a range, by interval, status and currency. The range is required and may touch 10,000 intervals. Every order of the range is read: a range of many millions may run into the time limit of the server.',
+        description: `Counts and totals of the orders placed in a range, by interval, status and currency. The range is required and may touch 10,000 intervals. Every order of the range is read: a range of many millions may run into the time limit of the server. ${mayBeTorn('several customers, or a salted one,')}`,
         tags: ['orders'],
         querystring: histogramQuery,
         response: { 200: answerSchema(histogramSchema, 'Intervals that have orders, the earliest first.') },

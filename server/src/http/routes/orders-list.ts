@@ -5,11 +5,13 @@ import type { Cached } from '../../storage/cache/read-cache.ts';
 import { httpError } from '../failure.ts';
 import { markFreshness } from '../freshness.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
+import { mayBeTorn } from '../may-be-torn.ts';
 import { cancelledQuery, countQuery, type ListQuery, listQuery, toSearch } from '../order-query.ts';
 import { jsonMediaType, orderCountSchema, orderPageJson, orderPageSchema } from '../order-representation.ts';
 import { decodeCursor, encodeCursor } from '../page-cursor.ts';
 import { answerSchema } from '../validation.ts';
 
+const torn = mayBeTorn('several customers, or a salted one,');
 const deepestRow = 10_000;
 const listProblems = ['cursor_malformed', 'cursor_mismatch', 'page_too_deep'] as const;
 
@@ -27,8 +29,7 @@ export function addOrderListRoutes(routes: Routes, deps: HttpDeps): void {
     'A page, and where the next and the previous one are (also in the header Link).',
   );
   const config = { scope: 'orders:read' as const, problems: listProblems };
-  const description =
-    'A cursor walk skips and repeats nothing that was committed before it began, forwards by `next` and backwards by `prev`. The order is that of placed_at.';
+  const description = `A cursor walk skips and repeats nothing that was committed before it began, forwards by \`next\` and backwards by \`prev\`. The order is that of placed_at. ${torn}`;
 
   const list = async (reply: unknown, query: ListQuery, listed: Listed) => {
     const found = await pageOf(deps, query);
@@ -76,7 +77,7 @@ export function addOrderListRoutes(routes: Routes, deps: HttpDeps): void {
     {
       schema: {
         summary: 'Count orders',
-        description: 'Exact up to 10,000; beyond it `at_least`.',
+        description: `Exact up to 10,000; beyond it \`at_least\`. ${torn}`,
         tags: ['orders'],
         querystring: countQuery,
         response: { 200: answerSchema(orderCountSchema, 'How many there are.') },

@@ -7,6 +7,7 @@ import { type ListOrder, listOrderOf, type ShipmentPosition } from '../../domain
 import { shipmentNotFound } from '../../domains/shipments/shipment-read-service.ts';
 import { markFreshness } from '../freshness.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
+import { mayBeTorn } from '../may-be-torn.ts';
 import { jsonMediaType } from '../order-representation.ts';
 import { decodePlace, encodePlace } from '../place-cursor.ts';
 import { answerShipment } from '../shipment-answer.ts';
@@ -19,6 +20,7 @@ import {
 } from '../shipment-representation.ts';
 import { answerSchema } from '../validation.ts';
 
+const torn = mayBeTorn('several shipments');
 const tags = ['shipments'];
 
 /** A place in a list as text: the id, and where the list goes by time the instant before it. */
@@ -48,8 +50,7 @@ function addList(routes: Routes, { app }: HttpDeps): void {
     {
       schema: {
         summary: 'List shipments',
-        description:
-          'Without articles and events; all filters given count together. In the order of created_at, where a cursor walk skips and repeats nothing that was committed before it began. With updated_from or updated_to by updated_at, earliest first: what changes meanwhile comes again behind. With needs_attention by how long it needs it, longest first. A rare combination of filters may make a page short, even empty, with a `next` that goes on.',
+        description: `Without articles and events; all filters given count together. In the order of created_at, where a cursor walk skips and repeats nothing that was committed before it began. With updated_from or updated_to by updated_at, earliest first: what changes meanwhile comes again behind. With needs_attention by how long it needs it, longest first. A rare combination of filters may make a page short, even empty, with a \`next\` that goes on. ${torn}`,
         tags,
         querystring: shipmentListQuery,
         response: {
@@ -86,7 +87,7 @@ function addCount(routes: Routes, { app }: HttpDeps): void {
     {
       schema: {
         summary: 'Count shipments',
-        description: 'Exact up to 10,000; beyond it `at_least`.',
+        description: `Exact up to 10,000; beyond it \`at_least\`. ${torn}`,
         tags,
         querystring: shipmentCountQuery,
         response: { 200: answerSchema(shipmentCountSchema, 'How many there are.') },

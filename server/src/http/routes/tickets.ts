@@ -6,6 +6,7 @@ import { versionOf } from '../../domains/tickets/ticket.ts';
 import { ticketSubmission } from '../../domains/tickets/ticket-submission.ts';
 import { etagOf, isKnownVersion } from '../etag.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
+import { mayBeTorn } from '../may-be-torn.ts';
 import { decodePlace, encodePlace } from '../place-cursor.ts';
 import { idempotencyHeader, idempotencyKeyOf } from '../request-input.ts';
 import { boundTo, ticketIdParams, ticketListQuery, ticketSearch } from '../ticket-query.ts';
@@ -96,8 +97,7 @@ function addList(routes: Routes, { app: { tickets } }: HttpDeps): void {
     {
       schema: {
         summary: 'List tickets',
-        description:
-          'By event, by holder, or by both, in the order of created_at. A cursor walk skips and repeats nothing that was committed before it began.',
+        description: `By event, by holder, or by both, in the order of created_at. A cursor walk skips and repeats nothing that was committed before it began. ${mayBeTorn('several holders')}`,
         tags,
         querystring: ticketListQuery,
         response: {

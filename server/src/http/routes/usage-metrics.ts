@@ -7,6 +7,7 @@ import type { StreamFormat } from '../../domains/usage/usage-read.ts';
 import { negotiate } from '../accept.ts';
 import type { Caller } from '../authenticate.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
+import { mayBeTorn } from '../may-be-torn.ts';
 import { decodePlace, encodePlace } from '../place-cursor.ts';
 import { boundTo, type MetricsRequest, metricsQuery, sumKeyOf, sumPlace, usageSearch } from '../usage-query.ts';
 import { metricsPageSchema, toSumDocument, usageSumSchema } from '../usage-representation.ts';
@@ -27,8 +28,7 @@ export function addUsageMetricsRoute(routes: Routes, { app }: HttpDeps): void {
     {
       schema: {
         summary: 'Read sums of usage',
-        description:
-          'What every subscription used of every type in the UTC days from `from` to `to`, both included; with `group_by=day` a row a day. In the order of subscription_id, usage_type and day, by bytes. A subscription whose records were all deleted has no row. `as_of` says as of when the sums are; `fresh=true` counts what is not rolled up yet, exactly (a page may then have fewer rows than `limit`), and `wait_for` waits for a batch. By the header Accept the whole answer comes as one stream of one moment, NDJSON (a row a line) or CSV (lines end with a line feed; cells that a spreadsheet would run as formulas begin with an apostrophe), with as_of in the header Milliard-As-Of and without limit and cursor. A stream that fails midway breaks the connection off: what has a proper end is whole.',
+        description: `What every subscription used of every type in the UTC days from \`from\` to \`to\`, both included; with \`group_by=day\` a row a day. In the order of subscription_id, usage_type and day, by bytes. A subscription whose records were all deleted has no row. \`as_of\` says as of when the sums are; \`fresh=true\` counts what is not rolled up yet, exactly (a page may then have fewer rows than \`limit\`), and \`wait_for\` waits for a batch. By the header Accept the whole answer comes as one stream of one moment, NDJSON (a row a line) or CSV (lines end with a line feed; cells that a spreadsheet would run as formulas begin with an apostrophe), with as_of in the header Milliard-As-Of and without limit and cursor. A stream that fails midway breaks the connection off: what has a proper end is whole. ${mayBeTorn('several subscriptions')} Each sum by itself is whole.`,
         tags: ['usage'],
         querystring: metricsQuery,
         response: { 200: answerSchema(metricsPageSchema, 'A page, and where the next one is.') },

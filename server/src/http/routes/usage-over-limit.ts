@@ -1,6 +1,7 @@
 import { isStorableText } from '../../core/text.ts';
 import { formatInstant } from '../../core/time.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
+import { mayBeTorn } from '../may-be-torn.ts';
 import { decodePlace, encodePlace } from '../place-cursor.ts';
 import { boundTo, overLimitQuery, usageSearch } from '../usage-query.ts';
 import { overLimitPageSchema, toOverLimitDocument } from '../usage-representation.ts';
@@ -16,8 +17,7 @@ export function addUsageOverLimitRoute(routes: Routes, { app }: HttpDeps): void 
     {
       schema: {
         summary: 'List subscriptions that reached a price limit',
-        description:
-          'Every subscription whose usage of a type costs `price_limit` or more, with each type that does; types are judged one by one and never added to one another. Over all time, or in the UTC days from `from` to `to`, both included. In the order of the ids, by bytes. `as_of` says as of when the sums are; `fresh=true` counts what is not rolled up yet.',
+        description: `Every subscription whose usage of a type costs \`price_limit\` or more, with each type that does; types are judged one by one and never added to one another. Over all time, or in the UTC days from \`from\` to \`to\`, both included. In the order of the ids, by bytes. \`as_of\` says as of when the sums are; \`fresh=true\` counts what is not rolled up yet. ${mayBeTorn('several subscriptions')}`,
         tags: ['usage'],
         querystring: overLimitQuery,
         response: {

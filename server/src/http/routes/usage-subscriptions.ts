@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { isStorableText } from '../../core/text.ts';
 import { subscriptionReplacement, subscriptionSubmission } from '../../domains/usage/subscription-submission.ts';
 import type { HttpDeps, Routes } from '../http-types.ts';
+import { mayBeTorn } from '../may-be-torn.ts';
 import { decodePlace, encodePlace } from '../place-cursor.ts';
 import { boundTo, subscriptionListQuery, subscriptionParams, usageSearch } from '../usage-query.ts';
 import { subscriptionPageSchema, subscriptionSchema, toSubscriptionDocument } from '../usage-representation.ts';
@@ -31,8 +32,7 @@ function addReads(routes: Routes, { app }: HttpDeps): void {
     {
       schema: {
         summary: 'List subscriptions',
-        description:
-          'Registered subscriptions and those that have usage, in the order of their ids, by bytes. `registered` tells which are in the registry.',
+        description: `Registered subscriptions and those that have usage, in the order of their ids, by bytes. \`registered\` tells which are in the registry. ${mayBeTorn('several subscriptions')}`,
         tags,
         querystring: subscriptionListQuery,
         response: {
