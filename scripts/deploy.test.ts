@@ -1,53 +1,14 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, join, relative } from 'node:path';
 import { DCLinter } from 'dclint';
 import { DockerfileParser, type From, type Instruction } from 'dockerfile-ast';
 import { validate } from 'dockerfile-utils';
 import { describe, expect, test } from 'vitest';
-import { parse } from 'yaml';
 import { configVariables, parseConfig } from '../server/src/config.ts';
+import { composeOf, deploy, given, root, textOf } from './compose-file.ts';
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const deploy = join(root, 'deploy');
-const textOf = (path: string): string => readFileSync(join(root, path), 'utf8');
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
-
-interface Service {
-  readonly image: string;
-  readonly build?: { readonly context: string; readonly dockerfile: string; readonly target: string };
-  readonly environment?: Readonly<Record<string, string | number>>;
-  readonly volumes?: readonly string[];
-  readonly tmpfs?: readonly string[];
-  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
-  readonly networks?: readonly string[] | Readonly<Record<string, { readonly ipv4_address?: string } | null>>;
-  readonly extra_hosts?: readonly string[];
-  readonly ports?: readonly string[];
-  readonly profiles?: readonly string[];
-  readonly [key: string]: unknown;
-}
-
-interface Compose {
-  readonly services: Readonly<Record<string, Service>>;
-  readonly networks?: Readonly<Record<string, { readonly internal?: boolean } | null>>;
-  readonly volumes?: Readonly<Record<string, unknown>>;
-}
-
-/** What compose makes of `${NAME}`, `${NAME:-default}` and `${NAME:?message}`. @throws Error with the message */
-function interpolate(text: string, environment: Readonly<Record<string, string>> = {}): string {
-  return text.replace(/\$\{[^}]*\}/g, (variable) => {
-    const [, name = '', kind, rest = ''] = /^\$\{(\w+)(?::([-?])(.*))?\}$/s.exec(variable) ?? [];
-    const value = environment[name] ?? '';
-    if (value !== '' || kind === undefined) return value;
-    if (kind === '?') throw new Error(`${name}: ${rest}`);
-    return rest;
-  });
-}
-
-const given = { POSTGRES_PASSWORD: 'a/b@c' };
-const composeOf = (file: string, environment: Readonly<Record<string, string>> = given): Compose =>
-  parse(interpolate(textOf(`deploy/${file}`).replace(/^\s*#.*$/gm, ''), environment), { merge: true }) as Compose;
 const composeFiles = readdirSync(deploy).filter((name) => /^compose.*\.yaml$/.test(name));
 
 // Style is ours; the image is built from a tag of its own; the published address is a variable, which its rule cannot read.
