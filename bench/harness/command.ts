@@ -17,18 +17,22 @@ export interface ProgramRun {
 
 const sampleMs = 100;
 
-/** Runs a command of the built CLI to its end. @throws Error with its last words when it does not end with 0 */
-export const runCommand = (args: readonly string[]): Promise<ProgramRun> => runProgram([builtMain, ...args]);
+/**
+ * Runs a command of the built CLI to its end. @param env settings of its own
+ * @throws Error with its last words when it does not end with 0
+ */
+export const runCommand = (args: readonly string[], env: Record<string, string> = {}): Promise<ProgramRun> =>
+  runProgram([builtMain, ...args], env);
 
 /** Runs a program of this folder in Node, TypeScript included. @throws Error as `runCommand` does */
 export const runScript = (path: string, args: readonly string[]): Promise<ProgramRun> =>
   runProgram(['--import', 'tsx', path, ...args]);
 
-async function runProgram(args: readonly string[]): Promise<ProgramRun> {
+async function runProgram(args: readonly string[], env: Record<string, string> = {}): Promise<ProgramRun> {
   const startedMs = performance.now();
   const sinceStart = (): number => performance.now() - startedMs;
   const child = spawn(process.execPath, args, {
-    env: { ...process.env, NO_COLOR: '1' },
+    env: { ...process.env, NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const ended = once(child, 'close') as Promise<[number | null]>;

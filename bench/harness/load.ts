@@ -8,12 +8,17 @@ export interface LoadOptions {
   readonly paths?: readonly string[];
   /** POSTs whose bodies may be sent again, from another place in the list each. */
   readonly repeatable?: { readonly path: string; readonly bodies: readonly string[] };
-  /** A body for each POST, never the same one twice. */
-  readonly post?: { readonly path: string; readonly body: () => string };
+  /** What each POST sends, never the same twice. */
+  readonly post?: () => Posted;
   /** GETs drawn beforehand, cut into a stretch for each connection: a long draw that every connection repeated whole would cost the sender more than the server. */
   readonly drawn?: readonly DrawnRequest[];
   /** The one status that counts as an answer; left out = any of success. */
   readonly status?: 304;
+}
+
+export interface Posted {
+  readonly path: string;
+  readonly body: string;
 }
 
 export interface DrawnRequest {
@@ -35,6 +40,8 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
     url,
     connections,
     duration: seconds,
+    // It ends with a sample; one a second would make two seconds of one.
+    sampleInt: 100,
     ...(drawn === undefined
       ? { requests: requestsOf(options) }
       : { setupClient: (client) => client.setRequests(stretch(drawn, connection++, connections)) }),
@@ -59,8 +66,7 @@ const json = { 'content-type': 'application/json' };
 
 function requestsOf({ paths = [], post, repeatable }: LoadOptions): autocannon.Request[] {
   if (post !== undefined) {
-    const { path, body } = post;
-    return [{ method: 'POST', path, headers: json, setupRequest: (request) => ({ ...request, body: body() }) }];
+    return [{ method: 'POST', headers: json, setupRequest: (request) => ({ ...request, ...post() }) }];
   }
   if (repeatable !== undefined) {
     const { path, bodies } = repeatable;

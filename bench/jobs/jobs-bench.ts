@@ -7,11 +7,12 @@ import { acquireEmbedded } from '../../server/src/storage/embedded/embedded-post
 import { migrate } from '../../server/src/storage/migrator.ts';
 import { dynamic, sql } from '../../server/src/storage/sql.ts';
 import { runCommand } from '../harness/command.ts';
+import { openDatabase } from '../harness/database.ts';
 import { against, alone, type Figures, median } from '../report.ts';
 import type { Scale } from '../scale.ts';
 import { measureJob, remainingTimeError } from './runs.ts';
 import { type JobsScale, jobsScales } from './scale.ts';
-import { makePlainTable, openDatabase, plainTable, updateInOneStatement } from './tables.ts';
+import { makePlainTable, plainTable, updateInOneStatement } from './tables.ts';
 import { verifyDuringRotation, verifyFigures } from './verify.ts';
 
 type Log = (line: string) => void;

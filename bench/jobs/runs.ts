@@ -17,9 +17,12 @@ export interface MeasuredJob {
   readonly program: ProgramRun;
 }
 
-/** Runs a command that runs a job in the foreground. @throws Error unless the run came to its proven end */
-export async function measureJob(args: readonly string[]): Promise<MeasuredJob> {
-  const program = await runCommand([...args, '--json']);
+/**
+ * Runs a command that runs a job in the foreground. @param env settings of its own
+ * @throws Error unless the run came to its proven end
+ */
+export async function measureJob(args: readonly string[], env: Record<string, string> = {}): Promise<MeasuredJob> {
+  const program = await runCommand([...args, '--json'], env);
   const lines = program.lines
     .map(({ atMs, text }) => ({ atMs, line: JSON.parse(text) as Partial<JobLine> }))
     .filter((entry): entry is { atMs: number; line: JobLine } => entry.line.state !== undefined);

@@ -1,15 +1,5 @@
-import { createDatabase, type Database } from '../../server/src/storage/database.ts';
+import type { Database } from '../../server/src/storage/database.ts';
 import { dynamic, sql } from '../../server/src/storage/sql.ts';
-
-export const openDatabase = (url: string): Database =>
-  createDatabase({
-    url,
-    applicationName: 'bench',
-    poolSize: 2,
-    readClients: 1,
-    statementTimeoutMs: 0,
-    connectTimeoutMs: 5_000,
-  });
 
 /** The table of the brief, where a rotation rewrites the column in place. Names are constants of the bench. */
 export const plainTable = 'bench.tickets';

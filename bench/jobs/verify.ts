@@ -18,7 +18,7 @@ const connections = 16;
 const doorRatePerSecond = 500;
 
 /** Tokens that open a ticket now, from all over the tickets. */
-async function someTokens(db: Database): Promise<string[]> {
+export async function someTokens(db: Database): Promise<string[]> {
   const rows = await db.query(
     dynamic<{ token: string }>(
       sql`select distinct on (bucket, ticket_id) token from ticket_tokens where bucket % 4 = 1 order by bucket, ticket_id, generation desc limit 2000`,
@@ -27,7 +27,7 @@ async function someTokens(db: Database): Promise<string[]> {
   return rows.map(({ token }) => token);
 }
 
-const verifications = (tokens: readonly string[]) => ({
+export const verifications = (tokens: readonly string[]) => ({
   path,
   bodies: tokens.map((token) => JSON.stringify({ token })),
 });

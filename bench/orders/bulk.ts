@@ -1,6 +1,3 @@
-import { request } from 'node:http';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { plainLayout } from '../../server/src/core/customer-layout.ts';
 import type { Currency } from '../../server/src/core/money.ts';
 import { formatInstant, systemClock } from '../../server/src/core/time.ts';
@@ -11,6 +8,7 @@ import { copyStatuses, statusValues } from '../../server/src/domains/orders/orde
 import { copyOrders, orderValues } from '../../server/src/domains/orders/orders-queries.ts';
 import { copyChunks } from '../../server/src/storage/copy.ts';
 import type { Database } from '../../server/src/storage/database.ts';
+import { type Uploaded, upload } from '../harness/upload.ts';
 
 const partRows = 20_000;
 
@@ -45,30 +43,12 @@ export function bodyOf(orders: readonly NewOrder[]): Buffer[] {
   return chunks;
 }
 
-/** Sends a bulk request. @returns seconds until its summary was read. @throws Error unless every row was created */
-export async function sendBulk(url: string, body: readonly Buffer[], rows: number): Promise<number> {
-  const startedMs = performance.now();
-  const answer = await new Promise<string>((resolve, reject) => {
-    const outgoing = request(`${url}/api/v1/orders/bulk`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/x-ndjson' },
-    });
-    outgoing.on('error', reject);
-    outgoing.on('response', (incoming) => {
-      let text = '';
-      incoming.setEncoding('utf8');
-      incoming.on('data', (chunk: string) => {
-        text += chunk;
-      });
-      incoming.on('end', () => resolve(text));
-      incoming.on('error', reject);
-    });
-    pipeline(Readable.from(body, { objectMode: false }), outgoing).catch(reject);
-  });
-  const seconds = (performance.now() - startedMs) / 1_000;
-  const summary = JSON.parse(answer.trim().split('\n').at(-1) ?? '{}') as { summary?: { created?: number } };
-  if (summary.summary?.created !== rows) throw new Error(`bulk did not create ${rows} orders: ${answer.slice(-300)}`);
-  return seconds;
+/** Sends a bulk request. @returns how it went. @throws Error unless every row was created */
+export async function sendBulk(url: string, body: readonly Buffer[], rows: number): Promise<Uploaded> {
+  const answer = await upload({ url: `${url}/api/v1/orders/bulk`, type: 'application/x-ndjson', body });
+  if (answer.summary['created'] !== rows)
+    throw new Error(`bulk did not create ${rows} orders: ${JSON.stringify(answer.summary)}`);
+  return answer;
 }
 
 interface EncodedPart {

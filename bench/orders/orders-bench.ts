@@ -8,12 +8,12 @@ import { generateOrders } from '../../server/src/domains/orders/order-generator.
 import { cancelledFromLog } from '../../server/src/domains/orders/order-log-queries.ts';
 import { idSpan } from '../../server/src/domains/orders/order-walk.ts';
 import { ordersPage } from '../../server/src/domains/orders/orders-queries.ts';
-import { createDatabase, type Database } from '../../server/src/storage/database.ts';
 import { acquireEmbedded, type EmbeddedServer } from '../../server/src/storage/embedded/embedded-postgres.ts';
 import { migrate } from '../../server/src/storage/migrator.ts';
 import { ensureMonths, readyMonths } from '../../server/src/storage/partitions.ts';
 import { dynamic, sql } from '../../server/src/storage/sql.ts';
 import { runCommand } from '../harness/command.ts';
+import { openDatabase } from '../harness/database.ts';
 import { peakMemoryMb, startServer } from '../harness/processes.ts';
 import { against, alone, type Figures, median } from '../report.ts';
 import type { Scale } from '../scale.ts';
@@ -55,18 +55,8 @@ async function step(log: Log, name: string, work: () => Promise<Figures>): Promi
   return figures;
 }
 
-const openDatabase = (url: string): Database =>
-  createDatabase({
-    url,
-    applicationName: 'bench',
-    poolSize: 2,
-    readClients: 1,
-    statementTimeoutMs: 0,
-    connectTimeoutMs: 5_000,
-  });
-
 /** Orders over the past 23 months. */
-const someOrders = (count: number, seed: number): NewOrder[] => [
+export const someOrders = (count: number, seed: number): NewOrder[] => [
   ...generateOrders({
     count,
     customers: 20_000,
@@ -95,7 +85,7 @@ async function bulkFigures(embedded: EmbeddedServer, scale: OrdersScale): Promis
     const orders = someOrders(scale.bulkOrders, 1_000 + round);
     const [body, parts] = [bodyOf(orders), encodeRows(orders)];
     const copySeconds = await copyRows(copied, parts);
-    const bulkSeconds = await sendBulk(server.url, body, orders.length);
+    const { seconds: bulkSeconds } = await sendBulk(server.url, body, orders.length);
     rates.push({ bulk: orders.length / bulkSeconds, copy: orders.length / copySeconds });
   }
   const peakMb = peakMemoryMb(server.pid);

@@ -9,8 +9,14 @@ import { against, alone, type Figures, median } from '../report.ts';
 const memoryServer = fileURLToPath(new URL('./memory-server.ts', import.meta.url));
 const connections = 16;
 
-interface Page {
-  readonly items: readonly { readonly order_id: string; readonly customer_id: string; readonly placed_at: string }[];
+export interface FoundOrder {
+  readonly order_id: string;
+  readonly customer_id: string;
+  readonly order_number: string | null;
+}
+
+export interface OrderPage {
+  readonly items: readonly FoundOrder[];
   readonly next: string | null;
 }
 
@@ -19,7 +25,7 @@ export type ReadPaths = Readonly<
   Record<'read_by_id' | 'customer_page' | 'status_page' | 'time_page', readonly string[]>
 >;
 
-const getJson = async <T>(url: string): Promise<T> => {
+export const getJson = async <T>(url: string): Promise<T> => {
   const answer = await fetch(url);
   if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
   return (await answer.json()) as T;
@@ -27,10 +33,25 @@ const getJson = async <T>(url: string): Promise<T> => {
 
 export type ReadRates = Readonly<Record<keyof ReadPaths, number>>;
 
-/** Looks for orders at evenly spread instants of the past two years. */
-export async function findPaths(url: string, points: number): Promise<ReadPaths> {
+/** Evenly spread instants of the past two years, as texts. */
+function instants(points: number): string[] {
   const now = Date.now();
   const spanMs = 720 * 86_400_000;
+  return Array.from({ length: points }, (_, i) => new Date(now - ((i + 1) * spanMs) / (points + 1)).toISOString());
+}
+
+const ordersBefore = async (url: string, to: string): Promise<readonly FoundOrder[]> =>
+  (await getJson<OrderPage>(`${url}/api/v1/orders?placed_to=${to}&limit=5`)).items;
+
+/** Orders from all over the data. */
+export async function findOrders(url: string, points: number): Promise<FoundOrder[]> {
+  const found: FoundOrder[] = [];
+  for (const to of instants(points)) found.push(...(await ordersBefore(url, to)));
+  return found;
+}
+
+/** Looks for orders at evenly spread instants of the past two years. */
+export async function findPaths(url: string, points: number): Promise<ReadPaths> {
   const byId = new Set<string>();
   const byCustomer = new Set<string>();
   const byTime: string[] = [];
@@ -39,10 +60,8 @@ export async function findPaths(url: string, points: number): Promise<ReadPaths>
     '/api/v1/orders?status=complete',
     '/api/v1/orders?status=cancelled,pending',
   ];
-  for (let i = 1; i <= points; i++) {
-    const to = new Date(now - (i * spanMs) / (points + 1)).toISOString();
-    const { items } = await getJson<Page>(`${url}/api/v1/orders?placed_to=${to}&limit=5`);
-    for (const { order_id, customer_id } of items) {
+  for (const to of instants(points)) {
+    for (const { order_id, customer_id } of await ordersBefore(url, to)) {
       byId.add(`/api/v1/orders/${order_id}`);
       byCustomer.add(`/api/v1/orders?customer_id=${customer_id}`);
     }
@@ -120,9 +139,9 @@ export async function pageDepth(url: string): Promise<Figures> {
   const first = `${url}/api/v1/orders?limit=500&placed_to=${yesterday}`;
   let last = first;
   let pages = 1;
-  for (let page = await getJson<Page>(first); page.next !== null; pages++) {
+  for (let page = await getJson<OrderPage>(first); page.next !== null; pages++) {
     const next = new URL(page.next, url).href;
-    page = await getJson<Page>(next);
+    page = await getJson<OrderPage>(next);
     if (page.items.length === 500) last = next;
   }
   const firstMs = await timesMs(30, () => getJson(first));

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type DrawnRequest, type LoadResult, load } from '../harness/load.ts';
 import { type Running, startProgram, startServer } from '../harness/processes.ts';
-import { against, alone, type Figures } from '../report.ts';
+import { inTurns } from '../harness/turns.ts';
+import { against, alone, type Figures, median } from '../report.ts';
 import { drawPaths } from './population.ts';
 import type { ShipmentsScale } from './scale.ts';
 
@@ -25,13 +26,16 @@ export async function lookUpFigures(dataDir: string, scale: ShipmentsScale, log:
 
   await using uncachedServer = await startServer(dataDir, { MILLIARD_CACHE: 'off' });
   const rates = await withMemoryServer(documents, (memory) =>
-    inTurns(scale, {
-      ceiling: (seconds) => measure(memory, full, seconds),
-      cached: (seconds) => measure(cached, full, seconds),
-      uncached: (seconds) => measure(uncachedServer, full, seconds),
-      ceilingKnown: (seconds) => measureKnown(memory, known, seconds),
-      cachedKnown: (seconds) => measureKnown(cached, known, seconds),
-    }),
+    inTurns(
+      {
+        ceiling: (seconds) => measure(memory, full, seconds),
+        cached: (seconds) => measure(cached, full, seconds),
+        uncached: (seconds) => measure(uncachedServer, full, seconds),
+        ceilingKnown: (seconds) => measureKnown(memory, known, seconds),
+        cachedKnown: (seconds) => measureKnown(cached, known, seconds),
+      },
+      { rounds, seconds: scale.loadSeconds / rounds, warmUpSeconds: 1 },
+    ),
   );
   const perSecond = (of: keyof typeof rates): number => median(rates[of].map((rate) => rate.perSecond));
   log(
@@ -52,26 +56,6 @@ export async function lookUpFigures(dataDir: string, scale: ShipmentsScale, log:
   };
   return { figures, paths };
 }
-
-type Workload = (seconds: number) => Promise<LoadResult>;
-
-/**
- * Each workload once a round, after a round that warms up: what else the machine does then falls on all of them, and does not make
- * a ratio.
- */
-async function inTurns<N extends string>(
-  { loadSeconds }: ShipmentsScale,
-  workloads: Readonly<Record<N, Workload>>,
-): Promise<Record<N, LoadResult[]>> {
-  const named = Object.entries(workloads) as [N, Workload][];
-  const results = Object.fromEntries(named.map(([name]) => [name, [] as LoadResult[]])) as Record<N, LoadResult[]>;
-  for (const [, run] of named) await run(1);
-  for (let round = 0; round < rounds; round++)
-    for (const [name, run] of named) results[name].push(await run(loadSeconds / rounds));
-  return results;
-}
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 
 const measure = ({ url }: Running, drawn: readonly DrawnRequest[], seconds: number): Promise<LoadResult> =>
   load({ url, connections, seconds, drawn });

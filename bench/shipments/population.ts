@@ -19,7 +19,7 @@ export const pathOf = ({ carrier, trackingNumber }: { readonly carrier: string; 
   `/api/v1/shipments/${encodeURIComponent(carrier)}/${encodeURIComponent(trackingNumber)}`;
 
 /** Paths of look-ups by Zipf's law with exponent 1: the most wanted parcel is asked for as often as the next two together. */
-export function drawPaths({ shipments, drawnLookUps }: ShipmentsScale): string[] {
+export function drawPaths({ shipments, drawnLookUps }: Pick<ShipmentsScale, 'shipments' | 'drawnLookUps'>): string[] {
   const make = shipmentMaker(shipments);
   const rankOf = zipfSampler(shipments, 1);
   const random = createRandom(seed, 0);

@@ -4,6 +4,7 @@ import { silentLogger } from '../../server/src/core/ports.ts';
 import { systemClock } from '../../server/src/core/time.ts';
 import { createDirectWrites } from '../../server/src/domains/usage/usage-direct-writes-service.ts';
 import { openUsage, type Usage } from '../../server/src/domains/usage/usage-service.ts';
+import { openDatabase } from '../harness/database.ts';
 import { alone, type Figures, median } from '../report.ts';
 import type { Scale } from '../scale.ts';
 import {
@@ -18,7 +19,7 @@ import {
   withAnswer,
   writeInBatches,
 } from './classic.ts';
-import { openDatabase, withClient } from './database.ts';
+import { withClient } from './database.ts';
 import { usageScales } from './scale.ts';
 import { withFolder } from './usage-bench.ts';
 

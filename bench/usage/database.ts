@@ -1,19 +1,9 @@
 import pg from 'pg';
 import { type Day, dayOf, daysBetween } from '../../server/src/core/days.ts';
 import { systemClock } from '../../server/src/core/time.ts';
-import { createDatabase, type Database } from '../../server/src/storage/database.ts';
 import { ensureRawDays } from '../../server/src/storage/day-partitions.ts';
 import { migrate } from '../../server/src/storage/migrator.ts';
-
-export const openDatabase = (url: string): Database =>
-  createDatabase({
-    url,
-    applicationName: 'bench',
-    poolSize: 4,
-    readClients: 1,
-    statementTimeoutMs: 0,
-    connectTimeoutMs: 5_000,
-  });
+import { openDatabase } from '../harness/database.ts';
 
 /** One connection, closed afterwards. */
 export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {

@@ -1,12 +1,13 @@
-import { get } from 'node:http';
 import { type Day, dayOf, formatDay } from '../../server/src/core/days.ts';
 import { systemClock } from '../../server/src/core/time.ts';
 import type { Database } from '../../server/src/storage/database.ts';
 import { ensureDailyMonths } from '../../server/src/storage/day-partitions.ts';
+import { openDatabase } from '../harness/database.ts';
 import { paced, percentile } from '../harness/paced.ts';
 import { startServer } from '../harness/processes.ts';
+import { streamed } from '../harness/stream.ts';
 import { alone, type Figures } from '../report.ts';
-import { openDatabase, untilRolledUp } from './database.ts';
+import { untilRolledUp } from './database.ts';
 import type { UsageScale } from './scale.ts';
 
 const overLimit = 100;
@@ -159,18 +160,3 @@ async function measure(url: string, { readSeconds, subscriptions }: UsageScale):
   }
   return { overLimitMs, oneMs, monthRowsPerSecond: best };
 }
-
-/** Reads a stream to its end. @returns its lines */
-const streamed = (url: string): Promise<{ readonly rows: number; readonly seconds: number }> =>
-  new Promise((resolve, reject) => {
-    const startedMs = performance.now();
-    get(url, { headers: { accept: 'application/x-ndjson' } }, (answer) => {
-      if (answer.statusCode !== 200) reject(new Error(`${url}: ${answer.statusCode}`));
-      let rows = 0;
-      answer.on('data', (chunk: Buffer) => {
-        for (let at = chunk.indexOf(10); at !== -1; at = chunk.indexOf(10, at + 1)) rows++;
-      });
-      answer.on('error', reject);
-      answer.on('end', () => resolve({ rows, seconds: (performance.now() - startedMs) / 1_000 }));
-    }).on('error', reject);
-  });

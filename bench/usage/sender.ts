@@ -1,6 +1,6 @@
 // Sends usage for some seconds, in a process of its own: over HTTP, or by COPY of the very rows that the server would make of it. The
 // argument is a SendRequest, the answer a line of JSON, a SendResult.
-import { Agent, request } from 'node:http';
+import { Agent } from 'node:http';
 import type { Day } from '../../server/src/core/days.ts';
 import { systemClock } from '../../server/src/core/time.ts';
 import { createBatchIds } from '../../server/src/domains/usage/batch-id.ts';
@@ -8,7 +8,8 @@ import { createBucketCache } from '../../server/src/domains/usage/bucket-cache.t
 import { createUsageParts } from '../../server/src/domains/usage/usage-parts.ts';
 import { copyRecords } from '../../server/src/domains/usage/usage-records-queries.ts';
 import { createDatabase } from '../../server/src/storage/database.ts';
-import { makeUploads, type Upload } from './records.ts';
+import { upload } from '../harness/upload.ts';
+import { makeUploads, type UsageUpload } from './records.ts';
 import type { Keys } from './scale.ts';
 
 export interface SendRequest {
@@ -30,7 +31,7 @@ export interface SendResult {
 const rowsEach = 100_000;
 const connections = 2;
 
-async function sendByHttp({ url, seconds }: SendRequest, uploads: readonly Upload[]): Promise<SendResult> {
+async function sendByHttp({ url, seconds }: SendRequest, uploads: readonly UsageUpload[]): Promise<SendResult> {
   const agent = new Agent({ keepAlive: true });
   const startedMs = performance.now();
   const untilMs = startedMs + seconds * 1_000;
@@ -39,11 +40,11 @@ async function sendByHttp({ url, seconds }: SendRequest, uploads: readonly Uploa
     // Each connection has its own uploads: none is numbered anew while it is on its way.
     const own = uploads.filter((_, i) => i % connections === at);
     for (let n = 0; performance.now() < untilMs; n++) {
-      const upload = own[n % own.length];
-      if (upload === undefined) throw new Error('there is nothing to send');
-      upload.number(Math.floor(n / own.length));
-      await post(agent, url, upload);
-      rows += upload.rows;
+      const next = own[n % own.length];
+      if (next === undefined) throw new Error('there is nothing to send');
+      next.number(Math.floor(n / own.length));
+      await post(agent, url, next);
+      rows += next.rows;
     }
   };
   await Promise.all(Array.from({ length: connections }, (_, at) => connection(at)));
@@ -52,28 +53,14 @@ async function sendByHttp({ url, seconds }: SendRequest, uploads: readonly Uploa
 }
 
 /** @throws Error unless every record was accepted */
-const post = (agent: Agent, url: string, { bytes, rows }: Upload): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'text/csv', 'content-length': bytes.length };
-    const outgoing = request(`${url}/api/v1/usage/records/bulk`, { agent, method: 'POST', headers }, (answer) => {
-      let text = '';
-      answer.setEncoding('utf8');
-      answer.on('error', reject);
-      answer.on('data', (chunk: string) => {
-        text += chunk;
-      });
-      answer.on('end', () => {
-        const last = JSON.parse(text.trim().split('\n').at(-1) ?? '{}') as { summary?: { accepted?: number } };
-        if (last.summary?.accepted === rows) resolve();
-        else reject(new Error(`${rows} records were not all accepted: ${answer.statusCode} ${text.slice(-300)}`));
-      });
-    });
-    outgoing.on('error', reject);
-    outgoing.end(bytes);
-  });
+async function post(agent: Agent, url: string, { bytes, rows }: UsageUpload): Promise<void> {
+  const { summary } = await upload({ url: `${url}/api/v1/usage/records/bulk`, type: 'text/csv', body: [bytes], agent });
+  if (summary['accepted'] !== rows)
+    throw new Error(`${rows} records were not all accepted: ${JSON.stringify(summary)}`);
+}
 
 /** The same rows, encoded and sorted as the server does, a part of 20,000 a transaction; only the time of COPY and COMMIT counts. */
-async function sendByCopy({ url, seconds }: SendRequest, uploads: readonly Upload[]): Promise<SendResult> {
+async function sendByCopy({ url, seconds }: SendRequest, uploads: readonly UsageUpload[]): Promise<SendResult> {
   const options = { url, applicationName: 'bench', poolSize: 1, readClients: 1 };
   const db = createDatabase({ ...options, statementTimeoutMs: 0, connectTimeoutMs: 5_000 });
   const newBatchId = createBatchIds();
@@ -81,16 +68,16 @@ async function sendByCopy({ url, seconds }: SendRequest, uploads: readonly Uploa
   let rows = 0;
   let ms = 0;
   for (let n = 0; ms < seconds * 1_000; n++) {
-    const upload = uploads[n % uploads.length];
-    if (upload === undefined) throw new Error('there is nothing to copy');
-    upload.number(Math.floor(n / uploads.length));
+    const next = uploads[n % uploads.length];
+    if (next === undefined) throw new Error('there is nothing to copy');
+    next.number(Math.floor(n / uploads.length));
     const parts = createUsageParts({
       format: 'csv',
       newBatchId: () => newBatchId(systemClock.now()),
       rules: () => ({ now: systemClock.now(), rawFrom: 0 as Day, types: ['data', 'voice'] }),
       buckets,
     });
-    for (const some of [() => parts.push(upload.bytes), () => parts.end()]) {
+    for (const some of [() => parts.push(next.bytes), () => parts.end()]) {
       for await (const part of some()) {
         const bytes = part.bytes();
         const startedMs = performance.now();
@@ -106,6 +93,6 @@ async function sendByCopy({ url, seconds }: SendRequest, uploads: readonly Uploa
 }
 
 const asked = JSON.parse(process.argv[2] ?? '') as SendRequest;
-const uploads = makeUploads({ keys: asked.keys, rows: asked.poolRows, rowsEach, seed: asked.seed });
+const uploads = makeUploads({ keys: asked.keys, rows: asked.poolRows, rowsEach, seed: asked.seed, format: 'csv' });
 const send = asked.way === 'http' ? sendByHttp : sendByCopy;
 console.log(JSON.stringify(await send(asked, uploads)));
