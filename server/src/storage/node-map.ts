@@ -1,4 +1,4 @@
-import type { Bucket } from '../core/bucket.ts';
+import { type Bucket, bucketCount } from '../core/bucket.ts';
 import { keepLooking } from '../core/keep-looking.ts';
 import type { Logger } from '../core/ports.ts';
 import { minuteMs } from '../core/time.ts';
@@ -8,7 +8,7 @@ import { statement } from './sql.ts';
 const selectNodes = statement<{ nodes: number[] }>(
   'nodes_of_buckets',
   `select array_agg(p.groupid order by b.bucket) as nodes
-     from (select bucket, get_shard_id_for_distribution_column('orders', bucket::smallint) as shard from generate_series(0, 4095) bucket) b
+     from (select bucket, get_shard_id_for_distribution_column('orders', bucket::smallint) as shard from generate_series(0, ${bucketCount - 1}) bucket) b
      join pg_dist_placement p on p.shardid = b.shard
    having exists (select from pg_dist_partition where logicalrelid = to_regclass('orders') and partmethod = 'h')`,
 );

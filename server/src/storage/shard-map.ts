@@ -1,14 +1,12 @@
-import type { Bucket } from '../core/bucket.ts';
+import { type Bucket, bucketCount } from '../core/bucket.ts';
 import type { Run } from './coordinator.ts';
 import { statement } from './sql.ts';
 import { findCitus } from './topology.ts';
 
-const buckets = 4096;
-
 const selectShards = statement<{ shards: string[] }>(
   'shards_of_buckets',
   `select array_agg(get_shard_id_for_distribution_column('orders', bucket::smallint) order by bucket)::text[] as shards
-     from generate_series(0, ${buckets - 1}) bucket
+     from generate_series(0, ${bucketCount - 1}) bucket
    having exists (select from pg_dist_partition where logicalrelid = to_regclass('orders') and partmethod = 'h')`,
 );
 

@@ -2,6 +2,7 @@ import type { Day } from '../../core/days.ts';
 import type { Session } from '../../storage/database.ts';
 import { batchIndexOf, rawPartitionOf } from '../../storage/day-partitions.ts';
 import { StorageError } from '../../storage/faults.ts';
+import { inTransaction } from '../../storage/session-transaction.ts';
 import { analyseBatches, findAnalysed, summariseIndex } from './usage-rollup-queries.ts';
 
 /** Keeps batches quick to find in the raw rows: what is new to the index of a day, and what the planner knows of it. */
@@ -39,15 +40,15 @@ export function createRawIndex(session: Session, isCitus: boolean): RawIndex {
       for (const [day, rows] of newRows) {
         if (rows < rowsWorthLooking) continue;
         try {
-          // A vacuum that is at the same table does both as well, so nobody waits for it.
-          await session.script(`begin; set local lock_timeout = '50ms'`);
-          // Of Citus the index stands on other nodes, where vacuum does it.
-          if (!isCitus) await session.run(summariseIndex(batchIndexOf(day)));
-          await analyseOnce(day);
-          await session.script('commit');
+          await inTransaction(session, async () => {
+            // A vacuum that is at the same table does both as well, so nobody waits for it.
+            await session.script(`set local lock_timeout = '50ms'`);
+            // Of Citus the index stands on other nodes, where vacuum does it.
+            if (!isCitus) await session.run(summariseIndex(batchIndexOf(day)));
+            await analyseOnce(day);
+          });
           newRows.delete(day);
         } catch (error) {
-          await session.script('rollback').catch(() => {});
           if (!(error instanceof StorageError) || error.fault?.kind === 'unavailable') throw error;
         }
       }

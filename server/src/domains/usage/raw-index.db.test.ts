@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { parseDay } from '../../core/days.ts';
 import type { Instant } from '../../core/time.ts';
 import { batchIndexOf } from '../../storage/day-partitions.ts';
+import { onCitus } from '../../testing/on-citus.ts';
 import { testDatabase } from '../../testing/test-database.ts';
 import { openUsageWorld, upload } from '../../testing/usage-world.ts';
 import { addToSums, claimBatches } from './usage-rollup-queries.ts';
@@ -22,7 +23,8 @@ const send = (name: string, rows: number) => {
   return upload(usage, bytes, { format: 'ndjson', producerKey: null, partLines: 20_000 });
 };
 
-describe('a day of which autovacuum knows nothing yet', () => {
+// Citus plans on each node: there the statement has another form.
+describe.skipIf(onCitus)('a day of which autovacuum knows nothing yet', () => {
   test('is not read whole for each rollup once it has many records', async () => {
     for (const name of ['a', 'b', 'c']) {
       await send(name, 40_000);

@@ -4,6 +4,7 @@ import type { Logger } from '../../core/ports.ts';
 import type { Clock } from '../../core/time.ts';
 import type { Database, Session } from '../../storage/database.ts';
 import { isTransient, withRetry } from '../../storage/retry.ts';
+import { inTransaction } from '../../storage/session-transaction.ts';
 import { createRawIndex, type RawIndex } from './raw-index-service.ts';
 import { createRollupPace, maxRows, type RollupPace } from './rollup-pace.ts';
 import type { BatchId } from './usage.ts';
@@ -123,18 +124,6 @@ function withSession<T>(deps: RollupDeps, work: (step: Step) => Promise<T>): Pro
       return report;
     });
   });
-}
-
-async function inTransaction<T>(session: Session, work: () => Promise<T>): Promise<T> {
-  await session.script('begin');
-  try {
-    const result = await work();
-    await session.script('commit');
-    return result;
-  } catch (error) {
-    await session.script('rollback').catch(() => {});
-    throw error;
-  }
 }
 
 interface Rolling {

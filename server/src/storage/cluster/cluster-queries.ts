@@ -1,3 +1,4 @@
+import { bucketCount } from '../../core/bucket.ts';
 import type { NodeAddress } from '../../core/cluster.ts';
 import type { Instant } from '../../core/time.ts';
 import { dynamic, type Statement, sql, statement } from '../sql.ts';
@@ -165,7 +166,7 @@ export const stopRebalance = statement('cluster_rebalance_stop', 'select citus_r
 export const selectBucketShards = statement<BucketShard & { readonly isDistributed: boolean }, [readonly number[]]>(
   'cluster_bucket_shards',
   `with all_buckets as materialized (
-     select b as bucket, get_shard_id_for_distribution_column('orders', b::smallint) as shard from generate_series(0, 4095) b)
+     select b as bucket, get_shard_id_for_distribution_column('orders', b::smallint) as shard from generate_series(0, ${bucketCount - 1}) b)
    select a.bucket, a.shard as "shardId", n.nodename as host, n.nodeport as port, s.shardminvalue = s.shardmaxvalue as "isAlone",
           (select array_agg(o.bucket order by o.bucket) from all_buckets o where o.shard = a.shard) as buckets
      from all_buckets a join pg_dist_shard s on s.shardid = a.shard

@@ -1,3 +1,4 @@
+import { bucketCount } from '../../core/bucket.ts';
 import { formatNodeAddress, isAt, type NodeAddress } from '../../core/cluster.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { Clock } from '../../core/time.ts';
@@ -242,7 +243,7 @@ export async function interruptibly(db: Database, on: Session, { signal, work }:
 }
 
 async function placedOn(on: Session, address: NodeAddress): Promise<BucketShard[]> {
-  const every = Array.from({ length: 4096 }, (_, bucket) => bucket);
+  const every = Array.from({ length: bucketCount }, (_, bucket) => bucket);
   return (await on.run(selectBucketShards(every))).filter((shard) => isAt(shard, address));
 }
 
