@@ -29,7 +29,9 @@ import { findCoordinatorUrl } from './storage/coordinator.ts';
 import { type CustomerHomes, openCustomerHomes } from './storage/customer-homes.ts';
 import { createDatabase, type Database } from './storage/database.ts';
 import { type NodeMap, oneNode, openNodeMap } from './storage/node-map.ts';
+import { createNodeWays } from './storage/node-ways.ts';
 import { startPartitionKeeper } from './storage/partition-keeper.ts';
+import { createRoutedDatabase } from './storage/routed-database.ts';
 import type { Salting } from './storage/salting/salting.ts';
 import { recogniseServer, type Server } from './storage/topology.ts';
 
@@ -127,7 +129,7 @@ async function buildApp(config: Config, options: AppOptions, opened: Opened): Pr
 
 /** The connections of a process, by what they are for, and what they lead to. */
 interface Databases {
-  /** Of requests, to whatever node DATABASE_URL names. */
+  /** Of requests: to whatever node DATABASE_URL names, and straight to those that hold the rows. */
   readonly db: Database;
   /** Of long work. */
   readonly jobsDb: Database;
@@ -143,14 +145,12 @@ async function openDatabases(config: Config, options: AppOptions, opened: Opened
   const { databaseUrl, applicationName, version = '', logger } = options;
   const isServer = options.pulse === true;
   const onChange = (answers: boolean) => logPulse(logger, answers);
-  const db = createDatabase({
-    ...{ ...config.database, url: databaseUrl, applicationName },
-    ...(isServer ? { pulse: { onChange } } : {}),
-  });
-  opened.add(() => db.close());
-  const server = await recogniseServer(db);
+  const connection = { ...config.database, url: databaseUrl, applicationName };
+  const central = createDatabase({ ...connection, ...(isServer ? { pulse: { onChange } } : {}) });
+  opened.add(() => central.close());
+  const server = await recogniseServer(central);
   const isCitus = server.topology === 'citus';
-  const centralUrl = isCitus ? await findCoordinatorUrl(db.query, databaseUrl) : databaseUrl;
+  const centralUrl = isCitus ? await findCoordinatorUrl(central.query, databaseUrl) : databaseUrl;
   // Long work has connections of its own: its statements (counting, proving) may take longer than any request, and requests never
   // wait for one that a batch holds. Of Citus they lead to the coordinator, where the tables of jobs are.
   const jobsDb = createDatabase({
@@ -164,8 +164,12 @@ async function openDatabases(config: Config, options: AppOptions, opened: Opened
     ...{ isCitus, version, logger, isServer },
   });
   opened.add(() => homes.close());
-  const nodes = isCitus ? await openNodeMap({ db, logger }) : oneNode;
+  const nodes = isCitus ? await openNodeMap({ db: central, logger }) : oneNode;
   opened.add(() => nodes.close());
+  if (!isCitus || !isServer) return { db: central, jobsDb, server, homes, nodes };
+  const ways = createNodeWays({ nodes, connection, onChange: logNode(logger) });
+  const db = createRoutedDatabase(central, ways);
+  opened.add(() => db.close());
   return { db, jobsDb, server, homes, nodes };
 }
 
@@ -226,6 +230,13 @@ function kindsOf(
     regenerateUuidKind(),
   ];
 }
+
+const logNode =
+  (logger: Logger) =>
+  (node: string, answers: boolean): void => {
+    if (answers) logger.info({ node }, 'the node answers again');
+    else logger.warn({ node }, 'the node gives no sign of life: what it holds is asked for by way of the others');
+  };
 
 function logPulse(logger: Logger, answers: boolean): void {
   if (answers) logger.info({}, 'the database answers again');

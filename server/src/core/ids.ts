@@ -105,3 +105,13 @@ export const parseShipmentId = (text: string): ShipmentId | null => parseOrderId
 export function parseTicketToken(text: string): TicketToken | null {
   return isUuid(text) && text[14] === '4' ? (text.toLowerCase() as TicketToken) : null;
 }
+
+/** The lowest and the highest of these, which must not be none. */
+export function idBounds(ids: readonly OrderId[]): [lowest: OrderId, highest: OrderId] {
+  const [first] = ids;
+  if (first === undefined) throw new RangeError('No ids have no bounds.');
+  return ids.reduce<[OrderId, OrderId]>(
+    ([lowest, highest], id) => [id < lowest ? id : lowest, id > highest ? id : highest],
+    [first, first],
+  );
+}

@@ -28,7 +28,7 @@ export async function findCoordinatorUrl(run: Run, url: string): Promise<string>
 /** The same database and user on another server. */
 export function withHost(url: string, { host, port }: { readonly host: string; readonly port: number }): string {
   const changed = new URL(hostUrls(url).urls[0] ?? url);
-  changed.searchParams.delete('host');
+  for (const name of ['host', 'port']) changed.searchParams.delete(name);
   changed.hostname = host.includes(':') ? `[${host}]` : host;
   changed.port = String(port);
   return changed.href;

@@ -222,7 +222,7 @@ describe('a queue over several nodes', () => {
   /** Buckets 0, 1, 2 … on the nodes 0, 1, 0, 1 …; each row is its own bucket. */
   const overTwoNodes = (commit: Commit) =>
     createWriteQueue<number, string>(
-      { groupCommit: true, nodes: { nodeOf: (bucket) => bucket % 2, close() {} } },
+      { groupCommit: true, nodes: { nodeOf: (bucket) => bucket % 2 } },
       { name: 'rows', commit, bucketOf: (row) => row as Bucket },
     );
 

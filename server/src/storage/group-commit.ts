@@ -32,10 +32,12 @@ export interface WriteQueueDeps {
   readonly groupCommit: boolean;
   readonly onCommit?: (queue: string, rows: number, durationMs: number) => void;
   /** Left out: one machine. */
-  readonly nodes?: NodeMap;
+  readonly nodes?: Pick<NodeMap, 'nodeOf'>;
 }
 
-export interface WriteQueueOptions<In, Out> extends Pick<GroupCommitOptions<In, Out>, 'name' | 'commit'> {
+export interface WriteQueueOptions<In, Out> extends Pick<GroupCommitOptions<In, Out>, 'name'> {
+  /** @param near a bucket of the node to which the rows go; undefined when they go to several */
+  readonly commit: (rows: readonly In[], near: Bucket | undefined) => Promise<readonly Out[]>;
   /** Where most of what a row writes will stand. Left out: rows go to several nodes. */
   readonly bucketOf?: (row: In) => Bucket;
 }
@@ -50,7 +52,8 @@ export function createWriteQueue<In, Out>(
 ): GroupCommit<In, Out> {
   const open = () =>
     createGroupCommit({
-      ...{ name, commit, ...queueSettings(groupCommit) },
+      ...{ name, ...queueSettings(groupCommit) },
+      commit: (rows: readonly In[]) => commit(rows, rows[0] === undefined ? undefined : bucketOf?.(rows[0])),
       ...(onCommit === undefined ? {} : { onCommit: (rows: number, ms: number) => onCommit(name, rows, ms) }),
     });
   if (bucketOf === undefined || nodes === oneNode) return open();

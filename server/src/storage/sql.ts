@@ -6,6 +6,7 @@ import {
   PostgresQueryCompiler,
   type RawBuilder,
 } from 'kysely';
+import type { Bucket } from '../core/bucket.ts';
 
 export { sql } from 'kysely';
 
@@ -20,6 +21,8 @@ export interface Statement<Row> {
   readonly values: readonly unknown[];
   /** Makes a row of its texts; left out = by the names and types of the columns. */
   readonly rowOf?: (texts: RowTexts) => Row;
+  /** All rows it is about stand in this bucket: of a cluster, the node that holds it is asked. A hint: every node answers. */
+  readonly bucket?: Bucket;
   /** Carries the type only; never present. */
   readonly row?: Row;
 }
@@ -44,6 +47,9 @@ export const withRows = <Row>(
   { name, text, values }: Statement<unknown>,
   rowOf: (texts: RowTexts) => Row,
 ): Statement<Row> => (name === undefined ? { text, values, rowOf } : { name, text, values, rowOf });
+
+/** The same statement, whose rows all stand in one bucket. */
+export const inBucket = <Row>(statement: Statement<Row>, bucket: Bucket): Statement<Row> => ({ ...statement, bucket });
 
 // Compiles only: no connection, no driver. Values always become parameters.
 const compiler = new Kysely<unknown>({
@@ -77,7 +83,7 @@ export function prepared<Row>(raw: RawBuilder<Row>): Statement<Row> {
   return { ...compiled, name };
 }
 
-/** Where a statement over rows of several buckets says the bucket, if all rows have one. */
+/** Where a statement over rows of several buckets says which they are. */
 export interface BucketPlace {
   /** The column of the table that the rows are looked for in, with its alias: `o.bucket`. */
   readonly column: string;
@@ -85,24 +91,32 @@ export interface BucketPlace {
   readonly at: number;
 }
 
+// More buckets than this are likely to stand in all shards of a node.
+const fewBuckets = 64;
+
 /**
- * A statement over rows given as one array a column, joined to a table. Where all rows are of one bucket, as of a single change or of
- * one customer, the bucket stands in the condition as well: Citus asks the one shard then, and all of them otherwise.
+ * A statement over rows given as one array a column, joined to a table. Where they are of few buckets, as of a single change, of one
+ * customer or of a group commit, these stand in the condition as well: Citus asks their shards then, and all of them otherwise.
  * @param text `only` goes to the end of its conditions
  */
 export function statementByBucket<Row, Args extends readonly unknown[]>(
   name: string,
   text: (only: string) => string,
-  place: BucketPlace & { readonly values: (...args: Args) => readonly (readonly unknown[])[] },
+  place: BucketPlace & { readonly values: (...args: Args) => readonly unknown[] },
 ): (...args: Args) => Statement<Row> {
   const wide = text('');
   return (...args) => {
     const values = place.values(...args);
-    const buckets = values[place.at] ?? [];
+    const buckets = new Set(values[place.at] as readonly Bucket[]);
     const [bucket] = buckets;
-    if (bucket === undefined || buckets.some((other) => other !== bucket)) return { name, text: wide, values };
-    const only = ` and ${place.column} = $${values.length + 1}::smallint`;
-    return { name: `${name}_of_bucket`, text: text(only), values: [...values, bucket] };
+    if (bucket === undefined || buckets.size > fewBuckets) return { name, text: wide, values };
+    const at = values.length + 1;
+    if (buckets.size > 1) {
+      const only = ` and ${place.column} = any($${at}::smallint[])`;
+      return { name: `${name}_of_buckets`, text: text(only), values: [...values, [...buckets]] };
+    }
+    const only = ` and ${place.column} = $${at}::smallint`;
+    return { name: `${name}_of_bucket`, text: text(only), values: [...values, bucket], bucket };
   };
 }
 

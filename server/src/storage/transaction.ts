@@ -35,6 +35,8 @@ export interface TransactionOptions {
   readonly asynchronousCommit?: boolean;
   /** Holds this advisory lock, shared, from its beginning to its end. */
   readonly sharedLock?: SharedLock;
+  /** Where most of its rows stand: of a cluster, the node that holds this bucket runs it. */
+  readonly near?: Bucket | undefined;
 }
 
 /** A class of advisory locks and a number within it. */

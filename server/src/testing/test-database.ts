@@ -52,8 +52,16 @@ export async function createTestDatabase({ migrated = true }: TestDatabaseOption
 const onEach = (urls: readonly string[], work: (admin: pg.Client) => Promise<unknown>): Promise<unknown> =>
   Promise.all(urls.map((url) => withAdmin(url, work)));
 
+/** Again while it is in use (55006): the maintenance daemon of Citus comes back as soon as it was ended. */
 async function dropNow(admin: pg.Client, name: string): Promise<void> {
-  await admin.query(`drop database if exists ${name} with (force)`);
+  const isDropped = await admin.query(`drop database if exists ${name} with (force)`).then(
+    () => true,
+    (error: { code?: string }) => {
+      if (error.code !== '55006') throw error;
+      return false;
+    },
+  );
+  if (!isDropped) await dropNow(admin, name);
 }
 
 const closingGraceMs = 2_000;

@@ -57,13 +57,15 @@ async function drain(
   cluster: Cluster,
   { address, remove }: DrainOptions & { readonly address: NodeAddress },
 ): Promise<number> {
+  const { output, signal } = run;
   const node = formatNodeAddress(address);
   const moves = await cluster.startDrain(address, cliActor());
   const code = moves === null ? exitCodes.done : await watchMoves(run, cluster, moves);
   if (code !== exitCodes.done) return code;
-  if (remove === true) await cluster.removeNode(address, cliActor());
-  await run.output.record({ node, state: remove === true ? 'removed' : 'empty' });
-  run.output.say(remove === true ? `${node} is no node any more.` : `${node} holds no shard.`);
-  if (remove !== true) run.output.note(`Take it out of the cluster: milliard cluster drain-node ${node} --remove`);
+  if (remove === true)
+    await cluster.removeNode(address, { actor: cliActor(), signal, onStep: (step) => output.note(step) });
+  await output.record({ node, state: remove === true ? 'removed' : 'empty' });
+  output.say(remove === true ? `${node} is no node any more.` : `${node} holds no shard.`);
+  if (remove !== true) output.note(`Take it out of the cluster: milliard cluster drain-node ${node} --remove`);
   return exitCodes.done;
 }

@@ -3,7 +3,7 @@ import { copyChunks } from '../../storage/copy.ts';
 import type { CustomerWrites, Housed } from '../../storage/customer-writes.ts';
 import type { Database } from '../../storage/database.ts';
 import { StorageError } from '../../storage/faults.ts';
-import type { Transaction } from '../../storage/transaction.ts';
+import type { Transaction, TransactionOptions } from '../../storage/transaction.ts';
 import type { Order, PlacedKey } from './order.ts';
 import type { OrderErrorCode } from './order-errors.ts';
 import {
@@ -38,6 +38,11 @@ export interface Candidate {
 /** How rows travel: `insert` for up to some hundred, `copy` for thousands. */
 export type WriteMethod = 'insert' | 'copy';
 
+export interface BatchOptions extends Pick<TransactionOptions, 'near'> {
+  readonly method: WriteMethod;
+  readonly writes: CustomerWrites;
+}
+
 /**
  * Writes a batch in one transaction: keys first, then the orders whose keys were free, with their first history. What remains
  * was stored before (a replay) or has another document under its key. Running it again after a lost COMMIT does no harm: every
@@ -47,7 +52,7 @@ export type WriteMethod = 'insert' | 'copy';
 export function writeBatch(
   db: Database,
   candidates: readonly Candidate[],
-  { method, writes }: { readonly method: WriteMethod; readonly writes: CustomerWrites },
+  { method, writes, near }: BatchOptions,
 ): Promise<WriteOutcome[]> {
   let runs = 0;
   return byMethod(method, (by) =>
@@ -56,7 +61,7 @@ export function writeBatch(
         writes.check(housed(candidates));
         return writeIn(tx, candidates, { method: by, again: runs++ > 0 });
       },
-      { idempotent: true, sharedLock: writes.lock },
+      { idempotent: true, sharedLock: writes.lock, near },
     ),
   );
 }

@@ -1,6 +1,6 @@
 import type { Bucket } from '../../core/bucket.ts';
 import type { OrderId } from '../../core/ids.ts';
-import { statement, statementByBucket, transpose } from '../../storage/sql.ts';
+import { inBucket, type Statement, statement, statementByBucket, transpose } from '../../storage/sql.ts';
 import type { OrderKeyKind, PlacedKey } from './order.ts';
 
 export interface OrderKeyInsert extends PlacedKey {
@@ -40,11 +40,17 @@ export interface OrderKeyRow {
   readonly contentHash: string;
 }
 
-export const selectOrderKeys = statementByBucket<OrderKeyRow, [readonly PlacedKey[]]>(
-  'select_order_keys',
-  (
-    only,
-  ) => `select k.bucket, k.customer_id as "customerId", k.kind, k.key, k.order_id as "orderId", encode(k.content_hash, 'hex') as "contentHash"
+const columns = `k.bucket, k.customer_id as "customerId", k.kind, k.key, k.order_id as "orderId", encode(k.content_hash, 'hex') as "contentHash"`;
+
+const selectOneKey = statement<OrderKeyRow, [PlacedKey]>(
+  'order_key',
+  `select ${columns} from order_keys k where k.bucket = $1 and k.customer_id = $2 and k.kind = $3 and k.key = $4`,
+  (key) => [key.bucket, key.customerId, key.kind, key.key],
+);
+
+const selectManyKeys = statementByBucket<OrderKeyRow, [readonly PlacedKey[]]>(
+  'order_keys',
+  (only) => `select ${columns}
      from unnest($1::smallint[], $2::text[], $3::text[], $4::text[]) as u (bucket, customer_id, kind, key)
      join order_keys k on k.bucket = u.bucket and k.customer_id = u.customer_id and k.kind = u.kind and k.key = u.key${only}`,
   {
@@ -56,3 +62,9 @@ export const selectOrderKeys = statementByBucket<OrderKeyRow, [readonly PlacedKe
       ),
   },
 );
+
+/** What stands under these keys. One key is asked for without a join, which a node of Citus plans in half the time. */
+export function selectOrderKeys(keys: readonly PlacedKey[]): Statement<OrderKeyRow> {
+  const [key, ...others] = keys;
+  return key === undefined || others.length > 0 ? selectManyKeys(keys) : inBucket(selectOneKey(key), key.bucket);
+}

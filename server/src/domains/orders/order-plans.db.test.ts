@@ -158,12 +158,13 @@ describe('by id', () => {
 });
 
 describe('by key', () => {
-  test('an order number is an index look-up', async () => {
+  test('order numbers are index look-ups, one alone and several', async () => {
     const key = { kind: 'number' as const, key: `N${25 * rowsAMonth}`, customerId: 'C500', bucket: bucketOf('C500') };
-    await eachPlan(selectOrderKeys([key]), 'one', (nodes) => {
-      expectIndexed(nodes);
-      expect(touched(nodes)).toBeLessThanOrEqual(1);
-    });
+    for (const keys of [[key], [key, { ...key, key: 'there is none' }]])
+      await eachPlan(selectOrderKeys(keys), 'one', (nodes) => {
+        expectIndexed(nodes);
+        expect(touched(nodes)).toBeLessThanOrEqual(1);
+      });
   });
 
   test('an event key is looked for in the partition of its order alone', async () => {

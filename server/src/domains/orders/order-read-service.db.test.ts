@@ -10,7 +10,7 @@ import { countCap, createOrderReads, type OrderFilter } from './order-read-servi
 import { type OrderStatus, orderStatuses } from './order-status.ts';
 import type { Direction } from './order-walk.ts';
 
-const { db, orders, layouts, salt } = await openTestOrders();
+const { db, orders, layouts, clock, salt } = await openTestOrders();
 const at = (ms: number) => ms as Instant;
 const everything: OrderFilter = { statuses: [], customerId: null, orderNumber: null, placedFrom: null, placedTo: null };
 const idsOf = (list: readonly Order[]) => list.map(({ orderId }) => orderId);
@@ -113,7 +113,7 @@ describe('a list', () => {
 
   test('loses nothing by an outdated, wrong or empty list of months', async () => {
     for (const months of [[], [2025 * 12], [2030 * 12, 1995 * 12, 2024 * 12, 2024 * 12]]) {
-      const reads = createOrderReads({ db, layouts, months: () => months as never });
+      const reads = createOrderReads({ db, layouts, clock, months: () => months as never });
       for (const direction of ['newest', 'oldest'] as const) {
         const page = await reads.listOrders({ filter: everything, direction, limit: 500, after: null });
         expect(idsOf(page.items)).toEqual(expected(everything, direction));

@@ -1,10 +1,9 @@
 import { bucketsOfCustomer, homeOfKey } from '../../core/customer-layout.ts';
 import { DomainError } from '../../core/errors.ts';
-import type { OrderId } from '../../core/ids.ts';
-import type { Instant, Month } from '../../core/time.ts';
+import { lowestIdAt, type OrderId } from '../../core/ids.ts';
+import { type Clock, dayMs, type Instant, type Month, monthOf, startOfMonth } from '../../core/time.ts';
 import type { CustomerLayouts } from '../../storage/customer-layouts.ts';
 import type { Database } from '../../storage/database.ts';
-import { monthsKeptAhead } from '../../storage/partitions.ts';
 import type { Order } from './order.ts';
 import type { OrderErrorCode } from './order-errors.ts';
 import { selectOrderKeys } from './order-keys-queries.ts';
@@ -67,6 +66,7 @@ const streamPageRows = 500;
 export interface OrderReadDeps {
   readonly db: Database;
   readonly layouts: CustomerLayouts;
+  readonly clock: Clock;
   /** Months that have partitions, oldest first: a hint for the walk. */
   readonly months: () => readonly Month[];
 }
@@ -166,22 +166,33 @@ export function selectionOf(
 }
 
 // A customer's orders are thin over the months, so one statement over two years beats many over a month each; lists over all
-// customers fill a page from the newest month. The months that stand ready ahead of it are empty and share its statement.
+// customers fill a page from the newest month.
 const firstMonthsOfCustomer = 32;
-const firstMonthsOfAll = 1 + monthsKeptAhead;
 
 async function collect(deps: OrderReadDeps, request: PageRequest, span: IdSpan): Promise<Order[]> {
   const { direction, limit, filter } = request;
   const selection = selectionOf(deps, filter);
-  const firstMonths = filter.customerId === null ? firstMonthsOfAll : firstMonthsOfCustomer;
+  const { to, months } = newest(deps.clock.now());
+  const firstMonths = filter.customerId === null ? months : firstMonthsOfCustomer;
+  const placed = { from: span.from, to: to < span.to ? to : span.to };
   const found: Order[] = [];
-  for (const window of windowsOf(span, { months: deps.months(), direction, firstMonths })) {
+  for (const window of windowsOf(placed, { months: deps.months(), direction, firstMonths })) {
     const missing = limit + 1 - found.length;
     const statement = ordersPage(selection, { ...window, direction }, missing);
     for (const row of await deps.db.read(statement)) found.push(row);
     if (found.length > limit) break;
   }
   return found;
+}
+
+/**
+ * Where the newest orders end: an order is refused when it is minutes ahead of the clock of whoever writes it, and no clock is a day
+ * ahead. The months that stand ready behind it are left out of the plan (a cluster makes one in every shard for each page: of four months
+ * instead of one, 5.3 instead of 3.9 ms a page).
+ */
+function newest(now: Instant): { to: OrderId; months: number } {
+  const month = monthOf((now + dayMs) as Instant);
+  return { to: lowestIdAt(startOfMonth((month + 1) as Month)), months: 1 + month - monthOf(now) };
 }
 
 /** The order with this number, under whichever layout it was written; at most one row. */

@@ -52,9 +52,7 @@ export async function recordReports(
   const recorded = await writeHalving<ReportedStatus, ReportOutcome>(
     found.map(({ event }) => event),
     async (events) =>
-      events.length === 0
-        ? []
-        : (await recordStatuses(deps.db, deps.clock, events)).map((outcome, i) => told(events[i], outcome)),
+      events.length === 0 ? [] : (await recordStatuses(deps, events)).map((outcome, i) => told(events[i], outcome)),
     ({ orderId }) => ({ kind: 'refused', orderId, error: rowRefused() }),
   );
   for (const [i, { place }] of found.entries()) outcomes[place] = recorded[i];

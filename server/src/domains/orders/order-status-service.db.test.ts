@@ -24,7 +24,7 @@ const report = (orderId: OrderId, status: OrderStatus, more: Partial<ReportedSta
 });
 const newOrder = async () =>
   (await orders.createOrder(given.toWrite({ placedAt: at(testNow - 10_000) }))).order.orderId;
-const record = (...events: ReportedStatus[]) => recordStatuses(db, clock, events);
+const record = (...events: ReportedStatus[]) => recordStatuses({ db, clock }, events);
 const kinds = async (...events: ReportedStatus[]) =>
   (await record(...events)).map((outcome) => (outcome.kind === 'refused' ? outcome.code : outcome.kind));
 const nowhere = newOrderId(at(testNow), 1 as Bucket);
@@ -137,8 +137,7 @@ describe('recordStatuses', () => {
           const outcomes = await Promise.all(
             list.map((batch, i) =>
               recordStatuses(
-                i % 2 === 0 ? db : second,
-                clock,
+                { db: i % 2 === 0 ? db : second, clock },
                 batch.map(({ order, status, reason, step, key }) =>
                   report(ids[order] as OrderId, status, {
                     reason,

@@ -1,3 +1,4 @@
+import type { Bucket } from '../../core/bucket.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { OrderId } from '../../core/ids.ts';
 import { type Clock, formatInstant } from '../../core/time.ts';
@@ -34,13 +35,14 @@ export type StatusOutcome =
 /**
  * Judges and records reported statuses in one transaction: locks the orders, looks up event keys, applies the events of each
  * order one after another, writes the rows, updates each order once. Outcomes in the order of the input.
+ * @param near see TransactionOptions
  */
 export function recordStatuses(
-  db: Database,
-  clock: Clock,
+  { db, clock }: { readonly db: Database; readonly clock: Clock },
   events: readonly ReportedStatus[],
+  near?: Bucket,
 ): Promise<StatusOutcome[]> {
-  return db.transaction((tx) => recordIn(tx, clock, events));
+  return db.transaction((tx) => recordIn(tx, clock, events), { near });
 }
 
 async function recordIn(tx: Transaction, clock: Clock, events: readonly ReportedStatus[]): Promise<StatusOutcome[]> {

@@ -1,16 +1,18 @@
-import { bucketOfId, type OrderId } from '../../core/ids.ts';
+import { bucketOfId, idBounds, type OrderId } from '../../core/ids.ts';
 import { formatInstant } from '../../core/time.ts';
-import { statement, statementByBucket, transpose } from '../../storage/sql.ts';
+import { inBucket, type Statement, statement, statementByBucket, transpose } from '../../storage/sql.ts';
 import type { StatusRow } from './order-status.ts';
 
 const columns = `s.seq, s.status, s.occurred_at as "occurredAt", s.recorded_at as "recordedAt", s.reason, s.actor, s.event_key as "eventKey"`;
 
-/** The whole history of one order, oldest seq first. */
-export const historyOf = statement<StatusRow, [OrderId]>(
+const selectHistory = statement<StatusRow, [OrderId]>(
   'history_of',
   `select ${columns} from order_statuses s where s.order_id = $1 and s.bucket = $2 order by s.seq`,
   (id) => [id, bucketOfId(id)],
 );
+
+/** The whole history of one order, oldest seq first. */
+export const historyOf = (id: OrderId): Statement<StatusRow> => inBucket(selectHistory(id), bucketOfId(id));
 
 export interface OwnedStatusRow extends StatusRow {
   readonly orderId: OrderId;
@@ -28,19 +30,23 @@ export interface EventRef {
   readonly eventKey: string;
 }
 
+// The bounds name the months, as in updateOrderStates.
 /** Rows that have one of these event keys. Asked after the orders are locked, in a statement of its own, so it sees what others committed. */
 export const knownEvents = statementByBucket<OwnedStatusRow, [readonly EventRef[]]>(
   'known_events',
   (only) => `select s.order_id as "orderId", ${columns}
      from unnest($1::uuid[], $2::smallint[], $3::text[]) as u (order_id, bucket, event_key)
-     join order_statuses s on s.order_id = u.order_id and s.bucket = u.bucket and s.event_key = u.event_key${only}`,
+     join order_statuses s on s.order_id = u.order_id and s.bucket = u.bucket and s.event_key = u.event_key
+      and s.order_id between $4::uuid and $5::uuid${only}`,
   {
     ...{ column: 's.bucket', at: 1 },
-    values: (events) =>
-      transpose(
+    values: (events) => [
+      ...transpose(
         events.map((e) => [e.orderId, bucketOfId(e.orderId), e.eventKey]),
         3,
       ),
+      ...idBounds(events.map(({ orderId }) => orderId)),
+    ],
   },
 );
 

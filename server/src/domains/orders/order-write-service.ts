@@ -1,3 +1,4 @@
+import type { Bucket } from '../../core/bucket.ts';
 import type { Currency } from '../../core/money.ts';
 import { type Clock, type Instant, type Month, monthOf, startOfMonth } from '../../core/time.ts';
 import type { CustomerLayouts } from '../../storage/customer-layouts.ts';
@@ -45,8 +46,11 @@ export interface OrderWriter {
    * customers that are being moved to another layout. @throws StorageError `storage_overloaded` when that takes 2 s
    */
   write(orders: readonly OrderToWrite[], options: WriteOptions): Promise<WriteOutcome[]>;
-  /** The same for single orders of ready months that were collected: `moving` for those whose customer is being moved, which wait for nobody. */
-  writeCollected(orders: readonly OrderToWrite[]): Promise<(WriteOutcome | 'moving')[]>;
+  /**
+   * The same for single orders of ready months that were collected: `moving` for those whose customer is being moved, which wait for nobody.
+   * @param near see TransactionOptions
+   */
+  writeCollected(orders: readonly OrderToWrite[], near?: Bucket): Promise<(WriteOutcome | 'moving')[]>;
   /** Waits until the orders of this customer may be written. */
   whenWritable(customerId: string, deadlineMs: number): Promise<void>;
   /**
@@ -120,11 +124,11 @@ export function createOrderWriter({ db, writes, ...placing }: OrderWriterDeps): 
         () => rowRefused,
       );
     },
-    writeCollected: (orders) =>
+    writeCollected: (orders, near) =>
       writes.insist([], async () => {
         const free = orders.filter(({ order }) => !writes.isMoving(order.customerId));
         const candidates = candidatesOf(free, 'refuse');
-        const written = free.length === 0 ? [] : await writeBatch(db, candidates, { method: 'insert', writes });
+        const written = free.length === 0 ? [] : await writeBatch(db, candidates, { method: 'insert', writes, near });
         const outcomes = new Map(free.map((order, i) => [order, written[i] as WriteOutcome]));
         return orders.map((order) => outcomes.get(order) ?? 'moving');
       }),

@@ -1,11 +1,12 @@
 import type { Bucket } from '../../core/bucket.ts';
 import type { OrderId } from '../../core/ids.ts';
-import { bucketOfId, timeOfId } from '../../core/ids.ts';
+import { bucketOfId, idBounds, timeOfId } from '../../core/ids.ts';
 import type { Currency } from '../../core/money.ts';
 import { formatInstant } from '../../core/time.ts';
 import { parseTimestamptz } from '../../storage/pg-types.ts';
 import {
   dynamic,
+  inBucket,
   prepared,
   type RowTexts,
   type Statement,
@@ -46,7 +47,8 @@ const selectOrder = statement<unknown, [OrderId]>(
   (id) => [id, bucketOfId(id)],
 );
 
-export const orderById = (id: OrderId): Statement<Order> => withRows(selectOrder(id), orderOf);
+export const orderById = (id: OrderId): Statement<Order> =>
+  inBucket(withRows(selectOrder(id), orderOf), bucketOfId(id));
 
 /** A row to be written: the order, its home and the state its history gives it. */
 export interface OrderInsert {
@@ -106,18 +108,19 @@ export interface OrderStateUpdate extends StatusState {
   readonly orderId: OrderId;
 }
 
+// The bounds name the months: a node of Citus plans the statement for its values, for 28 partitions otherwise.
 export const updateOrderStates = statementByBucket<{ orderId: OrderId }, [readonly OrderStateUpdate[]]>(
   'update_order_states',
   (only) => `update orders o
       set status = u.status, status_at = u.status_at, status_seq = u.status_seq, last_seq = u.last_seq, reason = u.reason
      from unnest($1::uuid[], $2::smallint[], $3::text[], $4::timestamptz[], $5::int[], $6::int[], $7::text[])
        as u (order_id, bucket, status, status_at, status_seq, last_seq, reason)
-    where o.order_id = u.order_id and o.bucket = u.bucket${only}
+    where o.order_id = u.order_id and o.bucket = u.bucket and o.order_id between $8::uuid and $9::uuid${only}
    returning o.order_id as "orderId"`,
   {
     ...{ column: 'o.bucket', at: 1 },
-    values: (rows) =>
-      transpose(
+    values: (rows) => [
+      ...transpose(
         rows.map((r) => [
           r.orderId,
           bucketOfId(r.orderId),
@@ -129,6 +132,8 @@ export const updateOrderStates = statementByBucket<{ orderId: OrderId }, [readon
         ]),
         7,
       ),
+      ...idBounds(rows.map(({ orderId }) => orderId)),
+    ],
   },
 );
 
@@ -187,7 +192,9 @@ export function ordersPage(selection: OrderSelection, range: IdRange, rows: numb
     selection.statuses.length <= 1
       ? rowsInOrder
       : sql`select * from (${rowsInOrder}) page order by "orderId" ${direction} limit ${sql.lit(limit)}`;
-  return withRows(prepared(page), orderOf);
+  const statement = withRows(prepared(page), orderOf);
+  const [bucket, ...others] = selection.customer?.buckets ?? [];
+  return bucket === undefined || others.length > 0 ? statement : inBucket(statement, bucket);
 }
 
 /** The id of the row that stands `offset` rows into the list: where page N begins. */

@@ -62,7 +62,7 @@ export interface Orders extends OrderReads, OrderLookUps {
 }
 
 export function createOrders(deps: OrdersDeps): Orders {
-  const { db, clock, layouts } = deps;
+  const { layouts } = deps;
   const reads = createOrderReads(deps);
   const lookUps = createOrderLookUps(deps.caches ?? noCaches, reads);
   const { forgetOrders } = lookUps;
@@ -70,7 +70,7 @@ export function createOrders(deps: OrdersDeps): Orders {
   const orderQueue = createWriteQueue<OrderToWrite, WriteOutcome | 'moving'>(deps, {
     name: 'orders',
     // The queue halves: it knows which callers already have their answer, so no half is ever written twice.
-    commit: (rows) => writer.writeCollected(rows),
+    commit: (rows, near) => writer.writeCollected(rows, near),
     bucketOf: ({ order, requestKey }) => likelyHome(order, requestKey, layouts.layoutsOf(order.customerId)),
   });
   /** Who waits for a customer that is being moved waits apart: the orders of others go on. */
@@ -84,8 +84,8 @@ export function createOrders(deps: OrdersDeps): Orders {
   };
   const statusQueue = createWriteQueue<ReportedStatus, StatusOutcome>(deps, {
     name: 'statuses',
-    async commit(events) {
-      const outcomes = await recordStatuses(db, clock, events);
+    async commit(events, near) {
+      const outcomes = await recordStatuses(deps, events, near);
       forgetOrders(events.map(({ orderId }) => orderId));
       return outcomes;
     },
@@ -135,7 +135,7 @@ const forgetting = (writer: OrderWriter, forget: (ids: readonly OrderId[]) => vo
   return {
     ...writer,
     write: async (orders, options) => forgotten(await writer.write(orders, options)),
-    writeCollected: async (orders) => forgotten(await writer.writeCollected(orders)),
+    writeCollected: async (orders, near) => forgotten(await writer.writeCollected(orders, near)),
   };
 };
 

@@ -1,7 +1,8 @@
+import type { Bucket } from '../../core/bucket.ts';
 import type { Clock, Instant } from '../../core/time.ts';
 import type { Database } from '../../storage/database.ts';
 import { writeHalving } from '../../storage/halving.ts';
-import type { Transaction } from '../../storage/transaction.ts';
+import type { Transaction, TransactionOptions } from '../../storage/transaction.ts';
 import type { NewEvent, Shipment, ShipmentEvent } from './shipment.ts';
 import { announceShipments } from './shipment-announcement-service.ts';
 import { type ShipmentsChanged, tellChange } from './shipment-change.ts';
@@ -34,23 +35,34 @@ export interface EventRecorder {
    * Judges and records events in one transaction; outcomes in the order of the input.
    * @param options `isolate`: halves until a row that the database refuses stands alone; `throw`: nothing is stored then
    */
-  record(events: readonly EventToRecord[], options: { readonly badRows: 'isolate' | 'throw' }): Promise<EventOutcome[]>;
+  record(events: readonly EventToRecord[], options: RecordOptions): Promise<EventOutcome[]>;
+}
+
+export interface RecordOptions extends Pick<TransactionOptions, 'near'> {
+  readonly badRows: 'isolate' | 'throw';
 }
 
 const refused: EventOutcome = { kind: 'refused', code: 'event_refused' };
 
 export function createEventRecorder({ db, clock, onChange }: EventRecorderDeps): EventRecorder {
-  const write = async (events: readonly EventToRecord[]): Promise<EventOutcome[]> => {
+  const write = async (events: readonly EventToRecord[], near?: Bucket): Promise<EventOutcome[]> => {
     // An event with a time is recognised when it comes again; one without would be recorded twice.
     const idempotent = events.every(({ event }) => event.occurredAt !== null);
-    const { outcomes, changed } = await db.transaction((tx) => recordEventsIn(tx, clock, events), { idempotent });
+    const record = (tx: Transaction) => recordEventsIn(tx, clock, events);
+    const { outcomes, changed } = await db.transaction(record, { idempotent, near });
     await tellChange(onChange, changed);
     return outcomes;
   };
   return {
-    async record(events, { badRows }) {
+    async record(events, { badRows, near }) {
       if (events.length === 0) return [];
-      return badRows === 'throw' ? write(events) : writeHalving(events, write, () => refused);
+      return badRows === 'throw'
+        ? write(events, near)
+        : writeHalving(
+            events,
+            (part) => write(part),
+            () => refused,
+          );
     },
   };
 }

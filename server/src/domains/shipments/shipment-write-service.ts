@@ -2,6 +2,7 @@ import type { Currency } from '../../core/money.ts';
 import type { Clock } from '../../core/time.ts';
 import type { Database } from '../../storage/database.ts';
 import { writeHalving } from '../../storage/halving.ts';
+import type { TransactionOptions } from '../../storage/transaction.ts';
 import type { NewShipment } from './shipment.ts';
 import { type Candidate, type ShipmentOutcome, type WriteMethod, writeBatchIn } from './shipment-batch-service.ts';
 import { type ShipmentsChanged, tellChange } from './shipment-change.ts';
@@ -14,7 +15,7 @@ export interface ShipmentToWrite {
   readonly actor: string;
 }
 
-export interface ShipmentWriteOptions {
+export interface ShipmentWriteOptions extends Pick<TransactionOptions, 'near'> {
   readonly by: WriteMethod;
   /**
    * What happens to shipments that the database refuses: they are found by halving and refused alone, each half a transaction
@@ -38,18 +39,21 @@ export interface ShipmentWriterDeps {
 export function createShipmentWriter(deps: ShipmentWriterDeps): ShipmentWriter {
   const { db, clock, defaultCurrency, onChange } = deps;
 
-  const write = async (candidates: readonly Candidate[], method: WriteMethod): Promise<ShipmentOutcome[]> => {
+  const write = async (
+    candidates: readonly Candidate[],
+    { by: method, near }: ShipmentWriteOptions,
+  ): Promise<ShipmentOutcome[]> => {
     let runs = 0;
     const { outcomes, changed } = await db.transaction(
       (tx) => writeBatchIn(tx, candidates, { clock, method, again: runs++ > 0 }),
-      { idempotent: true },
+      { idempotent: true, near },
     );
     await tellChange(onChange, changed);
     return outcomes;
   };
 
   return {
-    async write(shipments, { by, badRows = 'isolate' }) {
+    async write(shipments, options) {
       const now = clock.now();
       const candidates = shipments.map(({ shipment, actor }): Candidate | ShipmentOutcome => {
         const placed = placeShipment(shipment, { now, actor, defaultCurrency });
@@ -60,11 +64,11 @@ export function createShipmentWriter(deps: ShipmentWriterDeps): ShipmentWriter {
       const good = candidates.filter((candidate) => 'placed' in candidate);
       if (good.length === 0) return candidates.filter((candidate) => 'kind' in candidate);
       const outcomes =
-        badRows === 'throw'
-          ? await write(good, by)
+        options.badRows === 'throw'
+          ? await write(good, options)
           : await writeHalving(
               good,
-              (part) => write(part, by),
+              (part) => write(part, options),
               ({ placed }) => refusal('shipment_refused', placed.shipment),
             );
       let next = 0;

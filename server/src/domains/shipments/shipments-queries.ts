@@ -1,4 +1,4 @@
-import { type Statement, statement, withRows } from '../../storage/sql.ts';
+import { inBucket, type RowTexts, type Statement, statement, withRows } from '../../storage/sql.ts';
 import type { Article, Shipment, ShipmentDetail, ShipmentEvent } from './shipment.ts';
 import {
   articleColumns,
@@ -46,11 +46,13 @@ const selectParts = statement<unknown, [ShipmentKey]>(
 
 /** A shipment with its articles and events, as parts in any order; no row when there is none. */
 export const shipmentByKey = (key: ShipmentKey): Statement<ShipmentPart> =>
-  withRows(selectParts(key), (row): ShipmentPart => {
-    if (row[marker] === 's') return { part: 'shipment', shipment: shipmentOf(row) };
-    if (row[marker] === 'e') return { part: 'event', event: eventOf(row) };
-    return { part: 'article', position: Number(row[articlePosition]), article: articleOf(row) };
-  });
+  inBucket(withRows(selectParts(key), partOf), bucketOfShipment(key));
+
+function partOf(row: RowTexts): ShipmentPart {
+  if (row[marker] === 's') return { part: 'shipment', shipment: shipmentOf(row) };
+  if (row[marker] === 'e') return { part: 'event', event: eventOf(row) };
+  return { part: 'article', position: Number(row[articlePosition]), article: articleOf(row) };
+}
 
 /** Puts the parts together. Null without a shipment among them. */
 export function shipmentOfParts(parts: readonly ShipmentPart[]): ShipmentDetail | null {

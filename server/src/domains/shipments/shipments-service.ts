@@ -92,12 +92,12 @@ export function createShipments(given: ShipmentsDeps): Shipments {
   const shipmentQueue = createWriteQueue<ShipmentToWrite, ShipmentOutcome>(deps, {
     name: 'shipments',
     // The queue halves: it knows which callers already have their answer, so no half is ever written twice.
-    commit: (rows) => writer.write(rows, { by: 'insert', badRows: 'throw' }),
+    commit: (rows, near) => writer.write(rows, { by: 'insert', badRows: 'throw', near }),
     bucketOf: ({ shipment }) => bucketOfShipment(shipment),
   });
   const eventQueue = createWriteQueue<EventToRecord, EventOutcome>(deps, {
     name: 'shipment events',
-    commit: (events) => recorder.record(events, { badRows: 'throw' }),
+    commit: (events, near) => recorder.record(events, { badRows: 'throw', near }),
     bucketOf: ({ key }) => bucketOfShipment(key),
   });
 

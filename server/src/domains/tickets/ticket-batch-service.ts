@@ -2,7 +2,7 @@ import type { TicketId } from '../../core/ids.ts';
 import { copyChunks } from '../../storage/copy.ts';
 import type { Database } from '../../storage/database.ts';
 import { StorageError } from '../../storage/faults.ts';
-import type { Transaction } from '../../storage/transaction.ts';
+import type { Transaction, TransactionOptions } from '../../storage/transaction.ts';
 import type { Ticket } from './ticket.ts';
 import { copyTicketKeys, insertTicketKeys, keyValues, selectTicketKeys } from './ticket-keys-queries.ts';
 import { byHome, byKey, keyIdentity, type PlacedTicket } from './ticket-placement.ts';
@@ -38,10 +38,11 @@ interface Run {
 export function writeBatch(
   db: Database,
   tickets: readonly PlacedTicket[],
-  method: WriteMethod,
+  { by, near }: { readonly by: WriteMethod } & Pick<TransactionOptions, 'near'>,
 ): Promise<TicketOutcome[]> {
   let runs = 0;
-  return db.transaction((tx) => writeIn(tx, tickets, { method, again: runs++ > 0 }), { idempotent: true });
+  const write = (tx: Transaction) => writeIn(tx, tickets, { method: by, again: runs++ > 0 });
+  return db.transaction(write, { idempotent: true, near });
 }
 
 async function writeIn(tx: Transaction, tickets: readonly PlacedTicket[], run: Run): Promise<TicketOutcome[]> {

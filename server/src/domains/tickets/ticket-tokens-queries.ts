@@ -1,5 +1,5 @@
 import { bucketOfId, type TicketId, type TicketToken } from '../../core/ids.ts';
-import { type RowTexts, type Statement, statement, transpose, withRows } from '../../storage/sql.ts';
+import { inBucket, type RowTexts, type Statement, statement, transpose, withRows } from '../../storage/sql.ts';
 import type { Ticket } from './ticket.ts';
 import type { PlacedTicket } from './ticket-placement.ts';
 import type { TokenGeneration } from './ticket-token.ts';
@@ -59,7 +59,7 @@ function ticketOfToken(texts: RowTexts): TicketOfToken {
 
 /** The ticket a token belongs to: one bucket, one probe of an index for each generation that is kept. */
 export const ticketByToken = (token: TicketToken): Statement<TicketOfToken> =>
-  withRows(selectByToken(token), ticketOfToken);
+  inBucket(withRows(selectByToken(token), ticketOfToken), bucketOfId(token));
 
 export interface StoredToken {
   readonly event: string;
@@ -70,11 +70,13 @@ export interface StoredToken {
   readonly newer: readonly TokenGeneration[];
 }
 
-/** A ticket with each of its tokens; no row when there is no such ticket. */
-export const tokensOfTicket = statement<StoredToken, [TicketId]>(
+const selectTokens = statement<StoredToken, [TicketId]>(
   'tokens_of_ticket',
   `select t.event, t.voided_at is not null as voided, k.generation, k.token, ${newerGenerations}
      from tickets t left join ticket_tokens k on k.bucket = t.bucket and k.ticket_id = t.ticket_id
     where t.bucket = $1 and t.ticket_id = $2`,
   (id) => [bucketOfId(id), id],
 );
+
+/** A ticket with each of its tokens; no row when there is no such ticket. */
+export const tokensOfTicket = (id: TicketId): Statement<StoredToken> => inBucket(selectTokens(id), bucketOfId(id));

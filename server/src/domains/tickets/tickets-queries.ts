@@ -2,7 +2,16 @@ import { bucketOf } from '../../core/bucket.ts';
 import { bucketOfId, type TicketId, timeOfId } from '../../core/ids.ts';
 import { formatInstant, type Instant } from '../../core/time.ts';
 import { parseTimestamptz } from '../../storage/pg-types.ts';
-import { prepared, type RowTexts, type Statement, sql, statement, transpose, withRows } from '../../storage/sql.ts';
+import {
+  inBucket,
+  prepared,
+  type RowTexts,
+  type Statement,
+  sql,
+  statement,
+  transpose,
+  withRows,
+} from '../../storage/sql.ts';
 import type { Ticket } from './ticket.ts';
 import type { PlacedTicket } from './ticket-placement.ts';
 
@@ -31,7 +40,8 @@ const selectById = statement<unknown, [TicketId]>(
   (id) => [bucketOfId(id), id],
 );
 
-export const ticketById = (id: TicketId): Statement<Ticket> => withRows(selectById(id), ticketOf);
+export const ticketById = (id: TicketId): Statement<Ticket> =>
+  inBucket(withRows(selectById(id), ticketOf), bucketOfId(id));
 
 /** The values of one row in the order of `copyTickets`. */
 export const ticketValues = ({ ticket, bucket }: PlacedTicket): (string | number | null)[] => [

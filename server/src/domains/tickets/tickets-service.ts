@@ -49,7 +49,7 @@ export function createTickets(deps: TicketsDeps): Tickets {
   const queue = createWriteQueue<TicketToWrite, TicketOutcome>(deps, {
     name: 'tickets',
     // The queue halves: it knows which callers already have their answer, so no half is ever written twice.
-    commit: (rows) => writer.write(rows, { by: 'insert', badRows: 'throw' }),
+    commit: (rows, near) => writer.write(rows, { by: 'insert', badRows: 'throw', near }),
     bucketOf: ({ ticket }) => bucketOf(ticket.holder),
   });
 

@@ -1,7 +1,7 @@
 import { bucketOf } from '../../core/bucket.ts';
 import { formatDay } from '../../core/days.ts';
 import { formatInstant, type Instant } from '../../core/time.ts';
-import { type Statement, statement } from '../../storage/sql.ts';
+import { inBucket, type Statement, statement } from '../../storage/sql.ts';
 import { formatAmount, formatMicros } from './decimal.ts';
 import type { BatchId } from './usage.ts';
 import type { Difference, RecordIdentity, RecordState, Revision } from './usage-correction.ts';
@@ -27,7 +27,10 @@ const rawRecord = `select usage_type as "usageType", used_at as "usedAt", used, 
     from usage_records where ${isIdentity}`;
 
 /** A record as it was sent. */
-export const selectRecord = statement<RawRow, [RecordIdentity]>('usage_record', rawRecord, identityValues);
+const rawRecordOf = statement<RawRow, [RecordIdentity]>('usage_record', rawRecord, identityValues);
+
+export const selectRecord = (identity: RecordIdentity): Statement<RawRow> =>
+  inBucket(rawRecordOf(identity), bucketOf(identity.subscriptionId));
 
 /** The same, held until the transaction ends: corrections of one record wait for each other here. */
 export const lockRecord = statement<RawRow, [RecordIdentity]>(

@@ -1,6 +1,7 @@
 import type { RawBuilder } from 'kysely';
+import { bucketOf } from '../../core/bucket.ts';
 import { type Day, formatDay, parseDay } from '../../core/days.ts';
-import { dynamic, prepared, type RowTexts, type Statement, sql, withRows } from '../../storage/sql.ts';
+import { dynamic, inBucket, prepared, type RowTexts, type Statement, sql, withRows } from '../../storage/sql.ts';
 import { formatAmount } from './decimal.ts';
 import type { MetricsQuery, StreamFormat, SumKey, UsageSum } from './usage-read.ts';
 import { asLiteral, asParameter, freshSums, selectionOf, type Value, where } from './usage-sums-queries.ts';
@@ -91,10 +92,12 @@ export function metricsPage(
   statement: MetricsStatement,
   { after, rows }: { readonly after: SumKey | null; readonly rows: number },
 ): Statement<UsageSum> {
-  const isHot = statement.selection.subscriptionId !== null && !statement.fresh;
+  const { subscriptionId } = statement.selection;
+  const isHot = subscriptionId !== null && !statement.fresh;
   const { head, body } = sums(statement, { after, rows: isHot ? pageLimit(rows) : rows, value: asParameter });
   const page = sql`${head} ${body}`;
-  return withRows(isHot ? prepared(page) : dynamic(page), sumOf);
+  const found = withRows(isHot ? prepared(page) : dynamic(page), sumOf);
+  return subscriptionId === null ? found : inBucket(found, bucketOf(subscriptionId));
 }
 
 function sumOf([subscriptionId, usageType, totalPrice, totalUsed, records, day]: RowTexts): UsageSum {

@@ -11,12 +11,13 @@ const databaseOnly = statement<{ identity: string }>(
   `select d.datname || '-' || d.oid as identity from pg_database d where d.datname = current_database()`,
 );
 
-/** A text that stands for this database and no other, the same for every server that uses it. */
-export async function databaseIdentity(db: Pick<Database, 'query'>): Promise<string> {
-  const rows = await db.query(systemAndDatabase()).catch((error: unknown) => {
-    // A server may keep the number of its system from ordinary users.
-    if (error instanceof StorageError && error.fault?.kind === 'permission') return db.query(databaseOnly());
-    throw error;
+/** A text that stands for this database and no other, the same for every server that uses it, whatever node of a cluster it is on. */
+export const databaseIdentity = (db: Pick<Database, 'session'>): Promise<string> =>
+  db.session(async ({ run }) => {
+    const rows = await run(systemAndDatabase()).catch((error: unknown) => {
+      // A server may keep the number of its system from ordinary users.
+      if (error instanceof StorageError && error.fault?.kind === 'permission') return run(databaseOnly());
+      throw error;
+    });
+    return rows[0]?.identity ?? 'unknown';
   });
-  return rows[0]?.identity ?? 'unknown';
-}

@@ -23,8 +23,9 @@ import {
   selectSizes,
   showShards,
 } from './adopt-queries.ts';
+import { askServer } from './cluster-nodes-service.ts';
 import { canReach, selectNodes, selectServerFacts } from './cluster-queries.ts';
-import { addressOf, askServer } from './cluster-service.ts';
+import { addressOf } from './cluster-service.ts';
 import { judgeServer } from './node-fitness.ts';
 
 export const unready = (faults: readonly string[]): DomainError =>

@@ -28,8 +28,9 @@ import {
   tryLockSchema,
   validateStatements,
 } from './adopt-queries.ts';
-import { addNode, copyReferenceTables, insertClusterAudit, selectNodes, setTakesShards } from './cluster-queries.ts';
-import { interruptibly } from './cluster-service.ts';
+import { audit } from './cluster-context.ts';
+import { addNode, copyReferenceTables, selectNodes, setTakesShards } from './cluster-queries.ts';
+import { interruptibly } from './cluster-shards-service.ts';
 import { recoverPrepared } from './recovery.ts';
 
 export interface AdoptionDeps {
@@ -94,7 +95,7 @@ async function makeCluster(work: Work): Promise<void> {
     onStep('creating the extension citus');
     await on.script('create extension if not exists citus');
   }
-  if ((await on.run(selectBegun())).length === 0) await audit(work, 'adopt-begin', { shards: plan.shards });
+  if ((await on.run(selectBegun())).length === 0) await record(work, 'adopt-begin', { shards: plan.shards });
   const known = await on.run(selectNodes());
   const coordinator = coordinatorOf(request, known, work.connection);
   const address = formatNodeAddress(coordinator);
@@ -257,16 +258,9 @@ async function outcomeOf(work: Work, { tables, startedMs, isWhole }: Ended): Pro
   // What the moves left: the shards that held the rows before, publications, slots.
   await on.script('call citus_cleanup_orphaned_resources()');
   const tookMs = performance.now() - startedMs;
-  if (!isWhole) await audit(work, 'adopt', { tables, shards: plan.shards, tookMs: Math.round(tookMs) });
+  if (!isWhole) await record(work, 'adopt', { tables, shards: plan.shards, tookMs: Math.round(tookMs) });
   return { outcome: isWhole ? 'nothing' : 'adopted', tables, shards: plan.shards, tookMs };
 }
 
-const audit = ({ on, actor, plan }: Work, action: string, facts: object): Promise<unknown> =>
-  on.run(
-    insertClusterAudit({
-      actor,
-      action: `cluster.${action}`,
-      subject: plan.nodes.map(formatNodeAddress).join(', '),
-      facts,
-    }),
-  );
+const record = ({ on, actor, plan }: Work, action: string, facts: object): Promise<unknown> =>
+  audit(on, { actor, action, subject: plan.nodes.map(formatNodeAddress).join(', '), facts });

@@ -125,5 +125,7 @@ test.runIf(isCitus)('the signal ends a move, and the shard stays where it was', 
 test.runIf(isCitus)('a node that still holds shards is not removed', async () => {
   const [shard] = await cluster.shardsOf([0]);
   if (shard === undefined) throw new Error('every bucket has a shard');
-  await expect(cluster.removeNode(shard, actor)).rejects.toMatchObject({ code: 'node_full' });
+  await expect(cluster.removeNode(shard, { actor, signal: new AbortController().signal })).rejects.toMatchObject({
+    code: 'node_full',
+  });
 });

@@ -116,6 +116,11 @@ export interface WaitOptions {
   readonly onStep?: (step: string) => void;
 }
 
+/** What takes a while and changes something. */
+export interface ChangeOptions extends WaitOptions {
+  readonly actor: string;
+}
+
 /** @throws DomainError `cluster_needed` for everything but `status` where the database is a single server */
 export interface Cluster {
   readonly topology: Topology;
@@ -131,15 +136,16 @@ export interface Cluster {
   planDrain(address: NodeAddress): Promise<readonly BucketShard[]>;
   /** From now on no shard is placed there, and those it has go elsewhere in the background. @returns null: it has none */
   startDrain(address: NodeAddress, actor: string): Promise<Moves | null>;
-  removeNode(address: NodeAddress, actor: string): Promise<void>;
+  /** Waits first until no server sends anything straight to the node. @throws DomainError `node_full` */
+  removeNode(address: NodeAddress, options: ChangeOptions): Promise<void>;
   findMoves(): Promise<Moves | null>;
   cancelMoves(actor: string): Promise<Moves | null>;
   /** The shards of these buckets, each once. */
   shardsOf(buckets: readonly number[]): Promise<readonly BucketShard[]>;
   /** Moves a group of shards while it is written to. Ended by the signal it stays where it was. */
-  move(shard: BucketShard, to: NodeAddress, options: WaitOptions & { readonly actor: string }): Promise<void>;
+  move(shard: BucketShard, to: NodeAddress, options: ChangeOptions): Promise<void>;
   /** Gives the bucket a group of shards of its own, on the same node, while it is written to. */
-  isolate(shard: BucketShard, options: WaitOptions & { readonly actor: string }): Promise<void>;
+  isolate(shard: BucketShard, options: ChangeOptions): Promise<void>;
   /** Ends transactions that a lost node left prepared, as their coordinator decided. @returns how many */
   recover(): Promise<number>;
 }

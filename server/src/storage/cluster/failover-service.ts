@@ -3,7 +3,8 @@ import { type ConnectionOptions, connect } from '../connection.ts';
 import { withHost } from '../coordinator.ts';
 import { createCoordinatorLine } from '../coordinator-line.ts';
 import { sessionOf } from '../transaction.ts';
-import { canReach, insertClusterAudit } from './cluster-queries.ts';
+import { audit } from './cluster-context.ts';
+import { canReach } from './cluster-queries.ts';
 import type { Failover, FailoverPlan, FailoverRequest } from './failover.ts';
 import { askLost, type Line, refuseFailover as refuse, withLine } from './failover-line.ts';
 import { type PlaceRow, redirect, selectPlaces, selectStandbyFacts } from './failover-queries.ts';
@@ -158,8 +159,8 @@ async function auditIn(
     waited_for: waits.for,
     took_ms: tookMs,
   };
-  const entry = { actor: request.actor, action: 'cluster.failover', subject: formatNodeAddress(request.node), facts };
-  const write = (on: Line): Promise<unknown> => on.run(insertClusterAudit(entry));
+  const entry = { actor: request.actor, action: 'failover', subject: formatNodeAddress(request.node), facts };
+  const write = (on: Line): Promise<unknown> => audit(on, entry);
   await (here === null
     ? withLine(request.to, connection, write)
     : withCoordinator({ request, connection, here }, write));
