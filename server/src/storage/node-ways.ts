@@ -34,16 +34,20 @@ interface OpenWay extends NodeWay {
 // See read-clients.ts: a node that holds the rows itself must not plan for all values.
 const plannedForItsValues = { plan_cache_mode: 'force_custom_plan' };
 
+// What is under way to a lost node may try it once more.
+const retirementMs = 30_000;
+
 export function createNodeWays(deps: NodeWaysDeps): NodeWays {
   const { nodes, connection } = deps;
   const ways = new Map<number, OpenWay>();
-  const closing = new Set<Promise<void>>();
-  const retire = ({ db }: OpenWay): void => {
-    const closed: Promise<void> = db
-      .close()
-      .catch(() => {})
-      .finally(() => closing.delete(closed));
-    closing.add(closed);
+  const retired = new Map<OpenWay, NodeJS.Timeout>();
+  const closeRetired = async (way: OpenWay): Promise<void> => {
+    clearTimeout(retired.get(way));
+    retired.delete(way);
+    await way.db.close().catch(() => {});
+  };
+  const retire = (way: OpenWay): void => {
+    retired.set(way, setTimeout(() => void closeRetired(way), retirementMs).unref());
   };
   const wayTo = (node: number, url: string): OpenWay => {
     const known = ways.get(node);
@@ -66,7 +70,7 @@ export function createNodeWays(deps: NodeWaysDeps): NodeWays {
     async close() {
       for (const way of ways.values()) retire(way);
       ways.clear();
-      await Promise.all(closing);
+      await Promise.all([...retired.keys()].map(closeRetired));
     },
   };
 }

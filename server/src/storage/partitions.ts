@@ -8,7 +8,7 @@ import type { Transaction } from './transaction.ts';
 export const monthlyTables = ['orders', 'order_statuses'] as const;
 
 const monthsKeptBack = 24;
-export const monthsKeptAhead = 3;
+const monthsKeptAhead = 3;
 
 /** The oldest month an import may make: UUID version 7 begins in 1970, order systems with data worth keeping later. */
 export const oldestMonth = (1995 * 12) as Month;
