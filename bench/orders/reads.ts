@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { load } from '../harness/load.ts';
 import { startProgram } from '../harness/processes.ts';
+import { inTurns } from '../harness/turns.ts';
 import { against, alone, type Figures, median } from '../report.ts';
 
 const memoryServer = fileURLToPath(new URL('./memory-server.ts', import.meta.url));
@@ -111,13 +112,13 @@ export async function cachedPageFigure(
   seconds: number,
 ): Promise<Figures> {
   const paths = ['/api/v1/orders?status=cancelled'];
-  const rates = { cached: [] as number[], uncached: [] as number[] };
   const rounds = 3;
-  for (let round = 0; round < rounds; round++)
-    for (const server of ['cached', 'uncached'] as const)
-      rates[server].push(
-        (await load({ url: urls[server], connections, seconds: Math.ceil(seconds / rounds), paths })).perSecond,
-      );
+  const asking = (url: string) => async (each: number) =>
+    (await load({ url, connections, seconds: each, paths })).perSecond;
+  const rates = await inTurns(
+    { cached: asking(urls.cached), uncached: asking(urls.uncached) },
+    { rounds, seconds: Math.ceil(seconds / rounds), warmUpSeconds: null },
+  );
   const unit = 'requests/s, first page of cancelled orders (baseline: the cache off)';
   return { page_cached: against(median(rates.cached), median(rates.uncached), { unit }) };
 }

@@ -50,17 +50,18 @@ export function createWriteQueue<In, Out>(
   { groupCommit, onCommit, nodes = oneNode }: WriteQueueDeps,
   { name, commit, bucketOf }: WriteQueueOptions<In, Out>,
 ): GroupCommit<In, Out> {
-  const open = () =>
+  const open = (nearOf: (rows: readonly In[]) => Bucket | undefined) =>
     createGroupCommit({
       ...{ name, ...queueSettings(groupCommit) },
-      commit: (rows: readonly In[]) => commit(rows, rows[0] === undefined ? undefined : bucketOf?.(rows[0])),
+      commit: (rows: readonly In[]) => commit(rows, nearOf(rows)),
       ...(onCommit === undefined ? {} : { onCommit: (rows: number, ms: number) => onCommit(name, rows, ms) }),
     });
-  if (bucketOf === undefined || nodes === oneNode) return open();
+  if (bucketOf === undefined || nodes === oneNode) return open(() => undefined);
+  const nearOf = ([first]: readonly In[]) => (first === undefined ? undefined : bucketOf(first));
   const queues = new Map<number, GroupCommit<In, Out>>();
   let isClosed = false;
   const queueOf = (node: number): GroupCommit<In, Out> => {
-    const queue = queues.get(node) ?? open();
+    const queue = queues.get(node) ?? open(nearOf);
     queues.set(node, queue);
     if (isClosed) void queue.drain();
     return queue;

@@ -6,6 +6,7 @@ import type { Database, Session } from '../../storage/database.ts';
 import { rawDayState, takeRawDayOut } from '../../storage/day-partition-drop.ts';
 import { listRawDays } from '../../storage/day-partitions.ts';
 import { isTransient } from '../../storage/retry.ts';
+import { inTransaction } from '../../storage/session-transaction.ts';
 import type { Rollup } from './rollup-service.ts';
 import type { UsageErrorCode } from './usage.ts';
 import { compareDay, type SumDifference } from './usage-compare-queries.ts';
@@ -133,18 +134,13 @@ async function closeAndRollUp(deps: UsageRetentionDeps, session: Session, before
 }
 
 /** Waits for every transaction that wrote raw rows by the former horizon. */
-async function moveHorizon(session: Session, before: Day, { clock }: UsageRetentionDeps): Promise<void> {
-  // Writers wait while this waits.
-  await session.script(`begin; set local lock_timeout = '500ms'`);
-  try {
+const moveHorizon = (session: Session, before: Day, { clock }: UsageRetentionDeps): Promise<void> =>
+  inTransaction(session, async () => {
+    // Writers wait while this waits.
+    await session.script(`set local lock_timeout = '500ms'`);
     await session.run(lockHorizonTable);
     await session.run(closeDays(before, clock.now()));
-    await session.script('commit');
-  } catch (error) {
-    await session.script('rollback').catch(() => {});
-    throw error;
-  }
-}
+  });
 
 /** Days whose raw rows are there, or on their way out since an earlier time; oldest first. */
 async function daysToDrop(session: Session, before: Day): Promise<Day[]> {

@@ -4,6 +4,7 @@ import type { ConnectionOptions } from '../connection.ts';
 import type { Database, Session } from '../database.ts';
 import { addLocal, makeReference, placeText, prepareNodes, selectTables } from '../distribution-step.ts';
 import { StorageError, toStorageError } from '../faults.ts';
+import { inTransaction } from '../session-transaction.ts';
 import { dynamic, type Statement, sql } from '../sql.ts';
 import {
   type Adoption,
@@ -229,13 +230,13 @@ async function briefly(
     signal.throwIfAborted();
     const startedMs = performance.now();
     try {
-      await on.script(`begin; set local lock_timeout = ${lockPatienceMs}`);
-      for (const statement of await change()) await on.run(statement);
-      await on.script('commit');
+      await inTransaction(on, async () => {
+        await on.script(`set local lock_timeout = ${lockPatienceMs}`);
+        for (const statement of await change()) await on.run(statement);
+      });
       return performance.now() - startedMs;
     } catch (thrown) {
       const error = toStorageError(thrown);
-      await on.script('rollback').catch(() => {});
       if (!isInUse(error)) throw error;
       if (!told) onStep(`${name} is in use: trying again until it is free for a moment`);
       told = true;
